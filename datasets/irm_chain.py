@@ -1,0 +1,61 @@
+"""The synthetic chain of the IRM paper in its eight variants: full or partial observation, whose noise varies, scrambling."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from irmbench.interface import Array, Setting, hyper
+from irmbench.sem import Environment, LinearSEM, Noise, Weights, shifted
+
+
+@dataclass(frozen=True)
+class IRMChain(LinearSEM):
+    """h ~ N(0, e^2 I), x = h Whx + N(0, e^2 I), u = x + h Why + noise_y, z = u + h Whz + noise_z; target sum_j u_j.
+
+    Trained on e in {0.2, 2, 5}. The paper's letters: F or P for fully or partially observed (``hidden``), O or E for
+    target noise of unit or of environment scale (the effects' noise has the other), U or S for (un)scrambled.
+    With a hidden confounder the causal coefficients are not the invariant ones, whose mean squared distance is 2e-3.
+    """
+
+    paper = "Arjovsky, Bottou, Gulrajani and Lopez-Paz 2019, arXiv 1907.02893, section 5.1"
+
+    hidden: bool = hyper(False, "whether a hidden h confounds causes, target and effects")
+    y_noise: Literal["unit", "environment"] = hyper("unit", "the scale of the target's noise")
+    d: int = hyper(5, "causes, and as many effects", low=1)
+
+    @property
+    def setting(self) -> Setting:
+        varies = self.y_noise == "environment"
+        return Setting(varies, hidden_confounding=self.hidden, anti_causal=True, scrambled=self.scrambled)
+
+    @property
+    def label(self) -> str:
+        return f"irm_chain {'FP'[self.hidden]}{'OE'[self.y_noise == 'environment']}{'US'[self.scrambled]}"
+
+    def training(self, seed: int) -> list[Environment]:
+        return [Environment(0.2), Environment(2.0), Environment(5.0)]
+
+    def testing(self, seed: int) -> list[Environment]:
+        unseen = [Environment(0.1), Environment(1.0), Environment(10.0)]
+        unit = [Environment(1.0)]
+        changed = (shifted(unit, permuted=True), shifted(unit, do_causes=3.0), shifted(unit, do_effects=3.0))
+        return [*unseen, *(env for group in changed for env in group)]
+
+    def weights(self, rng: np.random.Generator) -> Weights:
+        d = self.d
+        if not self.hidden:
+            return {"hx": np.eye(d), "hy": np.zeros((d, d)), "hz": np.zeros((d, d))}
+        # The published code divides by the number of inputs, not of causes.
+        return {name: rng.standard_normal((d, d)) / (2 * d) for name in ("hx", "hy", "hz")}
+
+    def causal(self, weights: Weights) -> tuple[Array, int]:
+        return np.ones(self.d), self.d
+
+    def equations(self, noise: Noise, env: Environment, weights: Weights) -> tuple[Array, Array, Array]:
+        noise_y, noise_z = (1.0, env.e) if self.y_noise == "unit" else (env.e, 1.0)
+        h = env.e * noise(self.d)
+        x = env.causes(h @ weights["hx"] + env.e * noise(self.d), noise)
+        u = x + h @ weights["hy"] + noise_y * noise(self.d)
+        z = env.effects(u + h @ weights["hz"] + noise_z * noise(self.d), noise)
+        return x, z, u.sum(1)

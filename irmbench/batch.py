@@ -1,0 +1,155 @@
+"""Batches: what a method says of one trial, done for all seeds and all hyper-parameters at once.
+
+A batch is a rectangle of S data seeds by H hyper-parameter draws of one method, which share the data of their seed. A
+function of one trial is lifted to the rectangle with ``torch.func.vmap`` and traced once into a flat list of tensor
+operators, so that a step of a thousand trials costs the dispatch of one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from irmbench.interface import Loss, Method, Solver, Truth
+from irmbench.moments import Examples, Moments, compress
+from irmbench.risks import Data, Environments, environments
+
+Hyper = dict[str, Tensor]
+Tensors = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A rectangle of trials.
+
+    Attributes:
+        methods: H hyper-parameter draws of one method, equal in every field that is not a float.
+        data: the training environments, S data seeds stacked in front.
+        truths: the causal coefficients of every seed; only oracles look at them.
+        solvers: H solvers, equal in all but learning rate and weight decay.
+        split_seeds: S seeds of the streams that split examples into halves.
+
+    """
+
+    methods: list[Method]
+    data: Data
+    truths: list[Truth]
+    solvers: list[Solver]
+    split_seeds: list[int] = field(default_factory=list)
+
+    @property
+    def method(self) -> Method:
+        """The method, up to its floats."""
+        return self.methods[0]
+
+    @property
+    def solver(self) -> Solver:
+        """The solver, up to learning rate and weight decay."""
+        return self.solvers[0]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Data seeds by draws, (S, H)."""
+        return self.data.tensors[0].shape[0], len(self.methods)
+
+    @property
+    def environments(self) -> int:
+        """Training environments, E."""
+        return self.data.tensors[0].shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the data are."""
+        return self.data.tensors[0].device
+
+    @property
+    def loss(self) -> Loss:
+        """The loss that the environments' risks are of."""
+        return "logistic" if isinstance(self.data, Examples) and self.data.logistic else "squared"
+
+    @cached_property
+    def moments(self) -> Moments:
+        """The data as moments."""
+        return self.data if isinstance(self.data, Moments) else compress(self.data)
+
+    @cached_property
+    def hyper(self) -> Hyper:
+        """The float fields of method and solver, a tensor [H] each."""
+        names = [f.name for f in dataclasses.fields(self.method) if isinstance(getattr(self.method, f.name), float)]
+        columns = {name: [getattr(m, name) for m in self.methods] for name in names}
+        columns |= {name: [getattr(s, name) for s in self.solvers] for name in ("learning_rate", "weight_decay")}
+        return {k: torch.tensor(v, dtype=torch.float64, device=self.device) for k, v in columns.items()}
+
+    def one(self, hyper: Hyper) -> Method:
+        """Return the method of one trial, its floats being tensors."""
+        own = {f.name for f in dataclasses.fields(self.method)}
+        return dataclasses.replace(self.method, **{k: v for k, v in hyper.items() if k in own})
+
+    def view(self, data: Tensors, hyper: Hyper, parameters: Tensor, **context: Any) -> Environments:
+        """Return one trial's environments, from its data's tensors, at its parameters."""
+        return environments(self.data.with_tensors(*data), self.one(hyper), parameters, **context)
+
+    def full(self, start: Tensor) -> Tensor:
+        """Return parameters [S, H, ...] whose coefficients are ``start`` [P] in every trial."""
+        parameters = self.method.parameters(start)
+        return parameters.expand(*self.shape, *parameters.shape).contiguous()
+
+    def per_trial(self, value: Tensor) -> Tensor:
+        """Return ``value`` repeated for every trial."""
+        return value.expand(*self.shape, *value.shape).contiguous()
+
+    def lift(self, function: Callable[..., Any], own: int, extra: bool = False) -> Callable[..., Any]:
+        """Lift ``function(data, hyper, *own, *shared)`` of one trial to all of them.
+
+        The first ``own`` arguments after ``hyper`` differ between trials, [S, H, ...]; the rest are shared between the
+        draws of a seed, [S, ...]. With ``extra``, own arguments are [S, H, K, ...]: K points of every trial.
+        """
+
+        def flat(data: Tensors, hyper: Hyper, owned: Tensors, shared: Tensors) -> Any:
+            return function(data, hyper, *owned, *shared)
+
+        lifted = vmap(flat, in_dims=(None, None, 0, None)) if extra else flat
+        lifted = vmap(lifted, in_dims=(None, 0, 0, None))
+        lifted = vmap(lifted, in_dims=(0, None, 0, 0))
+        return lambda *arguments: lifted(self.data.tensors, self.hyper, arguments[:own], arguments[own:])
+
+
+def trace(function: Callable[..., Any], *arguments: Tensor) -> Callable[..., Any]:
+    """Return ``function``, traced at ``arguments`` into a flat list of operators for arguments of the same shapes.
+
+    Nothing of ``vmap`` or autograd remains at run time. Data that the function closes over become constants.
+    """
+    if any(argument.is_meta for argument in arguments):
+        return function
+    with torch.no_grad():
+        graph = make_fx(function)(*arguments)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return graph.forward
+
+
+class Splitter:
+    """Fresh random halves of every environment's examples, one stream a data seed."""
+
+    def __init__(self, examples: Examples, seeds: Iterable[int]) -> None:
+        self._environments, self._n = examples.targets.shape[1:]
+        self._device = examples.targets.device
+        self._streams = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        """Return the positions of the even and of the odd half, [S, E, ceil(n / 2)] and [S, E, floor(n / 2)]."""
+        permutations = [
+            torch.randperm(self._n, generator=stream) for stream in self._streams for _ in range(self._environments)
+        ]
+        permutation = torch.stack(permutations).view(len(self._streams), self._environments, self._n)
+        permutation = permutation.to(self._device)
+        cut = (self._n + 1) // 2
+        return permutation[..., :cut], permutation[..., cut:]

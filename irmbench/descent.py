@@ -1,0 +1,116 @@
+"""Official optimisers: plain gradient descent and Adam, for a fixed number of steps, as the papers run them.
+
+Adam: Kingma and Ba 2015, arXiv 1412.6980, algorithm 1, with ``torch.optim.Adam``'s defaults. Weight decay adds
+``weight_decay * parameters`` to the direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from irmbench.batch import Batch, Hyper, Splitter, Tensors, trace
+from irmbench.moments import Examples
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a solver found: coefficients [S, H, P], the objective's gradient norm [S, H] where there is an objective."""
+
+    coefficients: Tensor
+    gradient_norm: Tensor | None = None
+    objective: Tensor | None = None
+    trajectory: list[tuple[int, Tensor]] = field(default_factory=list)
+
+
+def descend(batch: Batch, record_every: int = 0, progress: Callable[[int], object] = lambda steps: None) -> Fit:
+    """Run the batch's optimiser; record coefficients after steps 0, K, 2K, ... and the last, as the notebook prints them."""
+    splitter = _splitter(batch)
+    update = one_step(batch)
+    own, step = start(batch), torch.zeros((), dtype=torch.float64, device=batch.device)
+    shared = _per_step(batch, step, splitter)
+    traced = trace(batch.lift(update, own=len(own)), *own, *shared)
+    read = batch.lift(lambda data, hyper, parameters: batch.one(hyper).coefficients(parameters), own=1)
+    trajectory = []
+    with torch.no_grad():
+        for k in range(batch.solver.steps):
+            own = traced(*own, *shared)
+            if record_every and (k % record_every == 0 or k == batch.solver.steps - 1):
+                trajectory.append((k, read(own[0])))
+            if k + 1 < batch.solver.steps:
+                shared = _per_step(batch, step.add_(1), splitter)
+            progress(1)
+        return Fit(read(own[0]), *_diagnose(batch, own, shared), trajectory)
+
+
+def start(batch: Batch) -> Tensors:
+    """Return what every trial carries between steps: parameters, the method's state, Adam's two moments."""
+    point = torch.full((batch.data.dimension,), batch.solver.start, dtype=torch.float64, device=batch.device)
+    parameters = batch.full(point)
+    state = batch.per_trial(batch.method.initial_state(batch.environments).to(batch.device))
+    if batch.solver.optimizer == "sgd":
+        return parameters, state
+    return parameters, state, torch.zeros_like(parameters), torch.zeros_like(parameters)
+
+
+def one_step(batch: Batch) -> Callable[..., Tensors]:
+    """Return the update of one trial: ``(data, hyper, *own, step, *halves) -> own``."""
+
+    def step_sgd(data: Tensors, hyper: Hyper, parameters: Tensor, state: Tensor, step: Tensor, *halves: Tensor) -> Tensors:
+        direction, state = _direction(batch, data, hyper, parameters, state, step, halves)
+        return parameters - hyper["learning_rate"] * direction, state
+
+    def step_adam(
+        data: Tensors, hyper: Hyper, parameters: Tensor, state: Tensor, m: Tensor, v: Tensor, step: Tensor, *halves: Tensor
+    ) -> Tensors:
+        direction, state = _direction(batch, data, hyper, parameters, state, step, halves)
+        m = BETA1 * m + (1 - BETA1) * direction
+        v = BETA2 * v + (1 - BETA2) * direction**2
+        unbiased_m, unbiased_v = m / (1 - BETA1 ** (step + 1)), v / (1 - BETA2 ** (step + 1))
+        return parameters - hyper["learning_rate"] * unbiased_m / (unbiased_v.sqrt() + EPSILON), state, m, v
+
+    return step_sgd if batch.solver.optimizer == "sgd" else step_adam
+
+
+def _direction(
+    batch: Batch, data: Tensors, hyper: Hyper, parameters: Tensor, state: Tensor, step: Tensor, halves: Tensors
+) -> tuple[Tensor, Tensor]:
+    env = batch.view(data, hyper, parameters, step=step, state=state, halves=halves or None)
+    env.state = env.method.next_state(env)
+    direction = env.method.direction(env)
+    if any(solver.weight_decay for solver in batch.solvers):
+        direction = direction + hyper["weight_decay"] * parameters
+    return direction, env.state
+
+
+def _splitter(batch: Batch) -> Splitter | None:
+    if batch.method.needs_halves and isinstance(batch.data, Examples):
+        return Splitter(batch.data, batch.split_seeds)
+    return None
+
+
+def _per_step(batch: Batch, step: Tensor, splitter: Splitter | None) -> Tensors:
+    """Return what changes from step to step and is not a trial's own: the step number [S], and the halves."""
+    return step.expand(batch.shape[0]), *(splitter() if splitter else ())
+
+
+def _diagnose(batch: Batch, own: Tensors, shared: Tensors) -> tuple[Tensor, Tensor] | tuple[()]:
+    """Return the norm of the objective's gradient at the last parameters, and the objective, [S, H] each."""
+    if not batch.method.defines("objective"):
+        return ()
+
+    def look(data: Tensors, hyper: Hyper, parameters: Tensor, step: Tensor, *halves: Tensor) -> Tensors:
+        def objective(at: Tensor) -> Tensor:
+            env = batch.view(data, hyper, at, step=step, halves=halves or None)
+            return env.method.objective(env)
+
+        gradient, value = torch.func.grad_and_value(objective)(parameters)
+        return gradient.norm(), value
+
+    norm, value = batch.lift(look, own=1)(own[0], *shared)
+    return norm, value

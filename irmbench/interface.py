@@ -1,0 +1,252 @@
+"""What a method, a dataset and a hyper-parameter are: the module a plugin author imports.
+
+A plugin is one file holding one frozen dataclass, named as the file: ``methods/vrex.py`` or ``datasets/irm_chain.py``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from irmbench.moments import Examples, Moments
+from irmbench.risks import Environments
+
+Answer = Literal["yes", "no", "partly"]
+Loss = Literal["squared", "logistic"]
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Search:
+    """A distribution to search a hyper-parameter over: U(low, high), or 10 to the power of it."""
+
+    low: float
+    high: float
+    logarithmic: bool
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """Return one draw."""
+        exponent = float(rng.uniform(self.low, self.high))
+        return 10**exponent if self.logarithmic else exponent
+
+    def __str__(self) -> str:
+        return f"{'10^' if self.logarithmic else ''}U({self.low:g}, {self.high:g})"
+
+
+def log_uniform(low: float, high: float) -> Search:
+    """Return the distribution of ``10 ** U(low, high)``."""
+    return Search(low, high, logarithmic=True)
+
+
+def uniform(low: float, high: float) -> Search:
+    """Return the uniform distribution on ``[low, high]``."""
+    return Search(low, high, logarithmic=False)
+
+
+def hyper(
+    default: Any,
+    help: str,  # noqa: A002 - the word argparse and typer use
+    *,
+    search: Search | None = None,
+    low: float | None = None,
+    high: float | None = None,
+) -> Any:
+    """Declare a hyper-parameter: its default, what it is, how it is searched and the values it may take.
+
+    Float fields are batched over trials, so inside a method they may be tensors; fields of any other type are fixed
+    within a batch and may steer Python control flow.
+    """
+    return field(default=default, metadata={"help": help, "search": search, "low": low, "high": high})
+
+
+@dataclass(frozen=True)
+class Solver:
+    """How coefficients are found: an optimiser as published, or one that runs until nothing improves."""
+
+    name: str = "official"
+    optimizer: Literal["sgd", "adam", "newton", "closed_form"] = "adam"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    steps: int = 10_000  # official: updates; newton: a limit on iterations per stage
+    start: float = 1.0  # every parameter's first value, for official optimisers
+    data: Literal["sample", "population"] = "sample"
+
+
+ADAM = Solver(optimizer="adam", learning_rate=1e-3, steps=10_000)  # as the Linear Unit Tests run every method
+CLOSED_FORM = Solver(optimizer="closed_form")
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What a method tolerates and still recovers the causal coefficients, as its authors claim."""
+
+    y_noise_varies: Answer = "no"
+    hidden_confounding: Answer = "no"
+    anti_causal: Answer = "no"
+    scrambled: Answer = "yes"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What holds in a dataset; the first three name its assumption class."""
+
+    y_noise_varies: bool = False
+    hidden_confounding: bool = False
+    anti_causal: bool = False
+    scrambled: bool = False
+    mean_shift: bool = False
+    identifiable: bool = True
+
+    @property
+    def assumption_class(self) -> str:
+        """The class a leaderboard groups by."""
+        noise = "Y-noise varies" if self.y_noise_varies else "Y-noise constant"
+        return f"{noise}, confounded" if self.hidden_confounding else noise
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The causal coefficients of one data seed.
+
+    ``coefficients`` [d] and ``causal`` (bool [d]) are in unscrambled coordinates, where the coefficients of a predictor
+    with observed coefficients ``b`` are ``unscramble @ b``; ``unscramble`` is orthogonal, [d, d].
+    """
+
+    coefficients: Tensor
+    causal: Tensor
+    unscramble: Tensor
+
+    def basis(self, parameters: int) -> Tensor:
+        """Return ``unscramble`` extended over an intercept where there is one, [P, P]."""
+        return torch.block_diag(self.unscramble, torch.eye(parameters - len(self.unscramble), dtype=torch.float64))
+
+    def kept(self, parameters: int) -> Tensor:
+        """Return 1 for causes (and an intercept) and 0 for the rest, [P]."""
+        return torch.cat([self.causal.double(), torch.ones(parameters - len(self.causal), dtype=torch.float64)])
+
+    def observed(self, coefficients: Tensor, parameters: int) -> Tensor:
+        """Return unscrambled coefficients [d] in observed coordinates, with an intercept of 0 where there is one, [P]."""
+        padding = torch.zeros(parameters - len(coefficients), dtype=torch.float64)
+        return torch.cat([self.unscramble.mT @ coefficients, padding])
+
+
+@dataclass(frozen=True)
+class Method:
+    """An estimator, written for one trial; the engine batches it over seeds and hyper-parameters.
+
+    Override the level that fits: ``objective`` (risks in, one scalar out), ``direction`` (per-environment gradients in,
+    one descent direction out), or ``fit`` (moments in, coefficients out).
+    """
+
+    paper: ClassVar[str] = ""
+    family: ClassVar[str] = ""
+    tolerates: ClassVar[Tolerance] = Tolerance()
+    min_environments: ClassVar[int] = 1
+    official: ClassVar[Solver] = ADAM
+    closed_form_losses: ClassVar[tuple[Loss, ...]] = ("squared",)
+    oracle: ClassVar[bool] = False  # an oracle's `fit` is also given the truth
+    path: ClassVar[str | None] = None  # what leads `converged` to the optimum: a float field that grows, or "smoothing"
+
+    @property
+    def needs_examples(self) -> bool:
+        """Whether moments do not suffice under squared loss."""
+        return False
+
+    @property
+    def needs_halves(self) -> bool:
+        """Whether every step looks at a fresh random split of each environment (`env.halves`)."""
+        return False
+
+    def not_applicable(self, dataset: Dataset, solver: Solver) -> str | None:
+        """Return why this method cannot run on this dataset with this solver, or None."""
+        return None
+
+    def parameters(self, start: Tensor) -> Tensor:
+        """Return the parameters whose coefficients are ``start`` [P]; the identity unless a method owns another."""
+        return start
+
+    def coefficients(self, parameters: Tensor) -> Tensor:
+        """Return the coefficients [P] of the given parameters."""
+        return parameters
+
+    def initial_state(self, environments: int) -> Tensor:
+        """Return what the method carries between steps."""
+        return torch.zeros(0, dtype=torch.float64)
+
+    def next_state(self, env: Environments) -> Tensor:
+        """Return the state as updated before the parameters move; `env.state` is the one before."""
+        return env.state
+
+    def objective(self, env: Environments) -> Tensor:
+        """Return the scalar to minimise."""
+        raise AttributeError(f"{type(self).__name__} defines no objective")
+
+    def direction(self, env: Environments) -> Tensor:
+        """Return the direction of ascent at ``env.parameters``, which an optimiser descends; default: the gradient."""
+        return torch.func.grad(lambda parameters: self.objective(env.at(parameters)))(env.parameters)
+
+    def fit(self, moments: Moments) -> Tensor:
+        """Return the coefficients [P] in closed form."""
+        raise AttributeError(f"{type(self).__name__} defines no closed form")
+
+    def defines(self, level: Literal["objective", "direction", "fit"]) -> bool:
+        """Whether this method overrides ``level``."""
+        return getattr(type(self), level) is not getattr(Method, level)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A family of environments with known causal coefficients; the fields are its parameters."""
+
+    paper: ClassVar[str] = ""
+    loss: ClassVar[Loss] = "squared"
+    intercept: ClassVar[bool] = False  # whether predictors on this dataset have one
+
+    n: int = hyper(1000, "examples per training environment", low=2)
+
+    @property
+    def setting(self) -> Setting:
+        """Which assumptions hold."""
+        raise AttributeError(f"{type(self).__name__} defines no setting")
+
+    @property
+    def label(self) -> str:
+        """A short name of the variant, for tables and plots."""
+        changed = [f"{f.name}={getattr(self, f.name)}" for f in dataclasses.fields(self) if self._changed(f)]
+        return " ".join([type(self).__module__.rpartition(".")[2], *changed])
+
+    def _changed(self, f: dataclasses.Field[Any]) -> bool:
+        return f.name != "n" and getattr(self, f.name) != f.default
+
+    def truth(self, seed: int) -> Truth:
+        """Return the causal coefficients under ``seed``."""
+        raise AttributeError(f"{type(self).__name__} defines no truth")
+
+    def sample(self, n: int, seed: int) -> Examples:
+        """Return ``n`` examples of every training environment, [E, n, d] and [E, n]."""
+        raise AttributeError(f"{type(self).__name__} defines no sample")
+
+    def population(self, seed: int) -> Moments | None:
+        """Return the training environments' exact moments, or None where they have no closed form."""
+        return None
+
+    def test_sample(self, n: int, seed: int) -> Examples:
+        """Return ``n`` examples of every held-out test environment."""
+        raise AttributeError(f"{type(self).__name__} defines no test environments")
+
+    def test_population(self, seed: int) -> Moments | None:
+        """Return the held-out test environments' exact moments, or None where they have no closed form."""
+        return None
+
+
+def stream(role: str, *keys: int) -> np.random.Generator:
+    """Return the random stream of a role ("data", "test", "weights", "draw", "split"), keyed by whole numbers.
+
+    Streams of different roles are independent, so drawing more from one never shifts another.
+    """
+    return np.random.default_rng(np.random.SeedSequence([*role.encode(), 256, *keys]))

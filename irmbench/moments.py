@@ -1,0 +1,152 @@
+"""Moments: everything squared loss and a linear predictor can see of an environment, whatever its number of examples.
+
+The moments of an environment are the second moments of (x, 1, y). The one between x and y carries means, so that
+intercepts, dummy biases and variances need nothing else. Float64 throughout: with a penalty weight of 1e5, or in
+differences between environments, float32 is not enough.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+CHUNK = 2**16  # rows whose augmented copy stays in cache
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Second moments of every environment, leading batch dimensions allowed.
+
+    Attributes:
+        second: E[v v'] of v = (x, 1, y), [..., E, d + 2, d + 2].
+        count: examples behind them, [..., E]; of a population, the number a sample would have.
+        intercept: whether predictors have one; then P = d + 1 parameters, the intercept last, otherwise P = d.
+        population: whether the moments are exact rather than of a sample.
+
+    """
+
+    second: Tensor
+    count: Tensor
+    intercept: bool = False
+    population: bool = False
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What varies over trials, leading dimensions first."""
+        return self.second, self.count
+
+    def with_tensors(self, second: Tensor, count: Tensor) -> Moments:
+        """Return the same with other tensors."""
+        return dataclasses.replace(self, second=second, count=count)
+
+    @property
+    def dimension(self) -> int:
+        """Parameters of a predictor, P."""
+        return self.second.shape[-1] - 2 + self.intercept
+
+    @cached_property
+    def gram(self) -> Tensor:
+        """A_e = E_e[x x'], [..., E, P, P]."""
+        return self.second[..., : self.dimension, : self.dimension]
+
+    @cached_property
+    def cross(self) -> Tensor:
+        """b_e = E_e[x y], [..., E, P]."""
+        return self.second[..., : self.dimension, -1]
+
+    @cached_property
+    def target_square(self) -> Tensor:
+        """c_e = E_e[y^2], [..., E]."""
+        return self.second[..., -1, -1]
+
+    @cached_property
+    def input_mean(self) -> Tensor:
+        """m_e = E_e[x], [..., E, P]; 1 for the intercept."""
+        return self.second[..., -2, : self.dimension]
+
+    @cached_property
+    def target_mean(self) -> Tensor:
+        """E_e[y], [..., E]."""
+        return self.second[..., -2, -1]
+
+    @property
+    def share(self) -> Tensor:
+        """Each environment's part of all examples, n_e / N, [..., E]."""
+        return self.count / self.count.sum(-1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Examples of every environment: inputs [..., E, n, d] (the observed ones, with no column of ones), targets [..., E, n].
+
+    Targets are real under squared loss, 0 or 1 under logistic loss.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    intercept: bool = False
+    logistic: bool = False
+
+    population = False
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What varies over trials, leading dimensions first."""
+        return self.inputs, self.targets
+
+    def with_tensors(self, inputs: Tensor, targets: Tensor) -> Examples:
+        """Return the same with other tensors."""
+        return dataclasses.replace(self, inputs=inputs, targets=targets)
+
+    @property
+    def dimension(self) -> int:
+        """Parameters of a predictor, P."""
+        return self.inputs.shape[-1] + self.intercept
+
+    def rows(self, index: Tensor) -> Examples:
+        """Return the examples at ``index`` [E, k] of each environment, for data without batch dimensions."""
+        environment = torch.arange(index.shape[0], device=index.device)[:, None]
+        return self.with_tensors(self.inputs[environment, index], self.targets[environment, index])
+
+
+def compress(examples: Examples) -> Moments:
+    """Return the moments of examples, in float64, with O(chunk) extra memory."""
+    return merge(
+        _compress_chunk(
+            examples.inputs[..., i : i + CHUNK, :], examples.targets[..., i : i + CHUNK], examples.intercept
+        )
+        for i in range(0, examples.inputs.shape[-2], CHUNK)
+    )
+
+
+def _compress_chunk(inputs: Tensor, targets: Tensor, intercept: bool) -> Moments:
+    ones = torch.ones_like(targets)
+    rows = torch.cat([inputs, ones[..., None], targets[..., None]], -1).double()
+    n = rows.shape[-2]
+    count = torch.full(rows.shape[:-2], n, dtype=torch.float64, device=rows.device)
+    return Moments(rows.mT @ rows / n, count, intercept)
+
+
+def merge(parts: Iterable[Moments]) -> Moments:
+    """Return the moments of all parts' examples together, holding one part at a time: a stream may be endless in size."""
+    iterator = iter(parts)
+    total = next(iterator, None)
+    if total is None:
+        raise ValueError("no moments to merge: the stream of parts is empty")
+    for part in iterator:
+        count = total.count + part.count
+        # The running mean, not the sum: its rounding error does not grow with the number of parts' magnitude.
+        second = total.second + (part.second - total.second) * (part.count / count)[..., None, None]
+        total = total.with_tensors(second, count)
+    return total
+
+
+def stack(items: list[Moments] | list[Examples]) -> Moments | Examples:
+    """Return the items along a new leading dimension."""
+    tensors = [torch.stack(group) for group in zip(*(item.tensors for item in items), strict=True)]
+    return items[0].with_tensors(*tensors)

@@ -1,0 +1,74 @@
+"""Choose how a batch is solved: closed form, published optimiser, or converged."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from irmbench.batch import Batch, Hyper, Tensors
+from irmbench.descent import Fit, descend
+from irmbench.interface import Dataset, Loss, Method, Solver, Truth
+from irmbench.newton import converge
+
+
+def solve(batch: Batch, record_every: int = 0, progress: Callable[[int], object] = lambda steps: None) -> Fit:
+    """Fit every trial of the batch."""
+    if uses_closed_form(batch.method, batch.solver, batch.loss):
+        return Fit(closed_form(batch))
+    if batch.solver.optimizer == "newton":
+        return converge(batch, progress)
+    return descend(batch, record_every, progress)
+
+
+def uses_closed_form(method: Method, solver: Solver, loss: Loss) -> bool:
+    """Whether ``fit`` serves: it is the converged solution, and the only one where there is nothing to descend."""
+    if not method.defines("fit") or loss not in method.closed_form_losses:
+        return False
+    return solver.optimizer in ("newton", "closed_form") or not descends(method)
+
+
+def descends(method: Method) -> bool:
+    """Whether the method can be run step by step."""
+    return method.defines("objective") or method.defines("direction")
+
+
+def closed_form(batch: Batch) -> Tensor:
+    """Return the closed forms' coefficients, [S, H, P]."""
+    on_moments = dataclasses.replace(batch, data=batch.moments)
+
+    def fit(data: Tensors, hyper: Hyper, *truth: Tensor) -> Tensor:
+        moments, method = batch.moments.with_tensors(*data), batch.one(hyper)
+        return method.fit(moments, Truth(*truth)) if method.oracle else method.fit(moments)
+
+    truths = [torch.stack(group) for group in zip(*(dataclasses.astuple(t) for t in batch.truths), strict=True)]
+    return on_moments.lift(fit, own=0)(*truths if batch.method.oracle else ())
+
+
+def resolve_solver(method: Method, name: str, **changes: Any) -> Solver:
+    """Return the solver a suite or the command line names, for this method."""
+    base = {
+        "official": method.official,
+        "converged": Solver(optimizer="newton"),
+        "population": Solver(optimizer="newton", data="population"),
+    }[name]
+    return dataclasses.replace(base, name=name, **changes)
+
+
+def why_not(method: Method, dataset: Dataset, solver: Solver, environments: int, has_population: bool) -> str | None:
+    """Return why this trial cannot run, or None."""
+    name = type(method).__name__
+    if environments < method.min_environments:
+        return f"{name} needs {method.min_environments} environments, the dataset has {environments}"
+    if solver.data == "population" and not has_population:
+        return "the dataset has no population moments in closed form"
+    if not descends(method) and dataset.loss not in method.closed_form_losses:
+        return f"the closed form of {name} is for {' or '.join(method.closed_form_losses)} loss"
+    if solver.optimizer == "closed_form" and not uses_closed_form(method, solver, dataset.loss):
+        return f"{name} has no closed form for {dataset.loss} loss"
+    if solver.optimizer == "newton" and not method.defines("objective") and not method.defines("fit"):
+        return f"{name} is defined by its updates and has no objective: only official solvers run it"
+    return method.not_applicable(dataset, solver)

@@ -1,0 +1,22 @@
+"""Oracle: the causal coefficients themselves, whose risk is irreducible."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from irmbench.interface import CLOSED_FORM, Method, Moments, Tolerance, Truth
+
+
+@dataclass(frozen=True)
+class OracleBeta(Method):
+    """phi = beta*, in observed coordinates; an intercept is 0."""
+
+    paper = "an oracle"
+    family = "oracle"
+    tolerates = Tolerance(y_noise_varies="yes", hidden_confounding="yes", anti_causal="yes")
+    official = CLOSED_FORM
+    closed_form_losses = ("squared", "logistic")
+    oracle = True
+
+    def fit(self, moments: Moments, truth: Truth) -> Tensor:
+        return truth.observed(truth.coefficients, moments.dimension)

@@ -1,0 +1,27 @@
+"""V-REx: the risk, plus the variance of the risks across environments."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from irmbench.interface import Environments, Method, Tolerance, hyper, log_uniform
+
+
+@dataclass(frozen=True)
+class VREx(Method):
+    """sum_e R_e + beta Var_e(R_e); published code takes the mean of the risks, and divides the variance by E."""
+
+    paper = "Krueger et al. 2021, arXiv 2003.00688, equation 8"
+    family = "risk-based"
+    tolerates = Tolerance(y_noise_varies="no", hidden_confounding="yes", anti_causal="yes")
+    min_environments = 2
+    path = "penalty_weight"
+
+    penalty_weight: float = hyper(1e4, "beta, what the variance weighs against the risk", search=log_uniform(-1, 5), low=0)
+    risk: Literal["mean", "sum"] = hyper("mean", "how the risks are added")
+    ddof: int = hyper(0, "what the variance subtracts from E in its denominator", low=0, high=1)
+
+    def objective(self, env: Environments) -> Tensor:
+        risk = env.risk.mean() if self.risk == "mean" else env.risk.sum()
+        return risk + self.penalty_weight * env.risk.var(correction=self.ddof)
