@@ -4,13 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from irmbench.blocks import Weights, changed
 from irmbench.interface import Array, Setting, hyper
-from irmbench.sem import Environment, LinearSEM, Noise, Weights, shifted
+from irmbench.sem import Environment, LinearSEM, Noise
 
 
 @dataclass(frozen=True)
 class IRMAppendixD(LinearSEM):
-    """x ~ N(0, e^2 I), u = x + N(0, e^2 I), z = u + N(0, I); inputs (x, z), target sum_j u_j; trained on e in {0.1, 1}."""
+    """x ~ N(0, e^2 I), u = x + N(0, e^2 I), z = u + N(0, I); target sum_j u_j.
+
+    Trained on e in {0.1, 1}.
+    """
 
     paper = "Arjovsky, Bottou, Gulrajani and Lopez-Paz 2019, arXiv 1907.02893, appendix D"
 
@@ -22,11 +26,11 @@ class IRMAppendixD(LinearSEM):
         return Setting(y_noise_varies=True, anti_causal=True, scrambled=self.scrambled)
 
     def training(self, seed: int) -> list[Environment]:
-        return [Environment(0.1), Environment(1.0)]
+        return [Environment(e=0.1), Environment(e=1.0)]
 
     def testing(self, seed: int) -> list[Environment]:
-        unseen = [Environment(0.5), Environment(2.0), Environment(5.0)]
-        return [*unseen, *shifted(self.training(seed), permuted=True), *shifted(self.training(seed), do_effects=3.0)]
+        unseen = [Environment(e=0.5), Environment(e=2.0), Environment(e=5.0)]
+        return [*unseen, *changed(self.training(seed), permuted=True), *changed(self.training(seed), do_effects=3.0)]
 
     def causal(self, weights: Weights) -> tuple[Array, int]:
         return np.ones(self.d), self.d

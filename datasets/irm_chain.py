@@ -1,12 +1,13 @@
-"""The synthetic chain of the IRM paper in its eight variants: full or partial observation, whose noise varies, scrambling."""
+"""The synthetic chain of the IRM paper in its eight variants: hidden confounding, varying noise, scrambling."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from irmbench.blocks import Weights, changed
 from irmbench.interface import Array, Setting, hyper
-from irmbench.sem import Environment, LinearSEM, Noise, Weights, shifted
+from irmbench.sem import Environment, LinearSEM, Noise
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,17 @@ class IRMChain(LinearSEM):
         return f"irm_chain {'FP'[self.hidden]}{'OE'[self.y_noise == 'environment']}{'US'[self.scrambled]}"
 
     def training(self, seed: int) -> list[Environment]:
-        return [Environment(0.2), Environment(2.0), Environment(5.0)]
+        return [Environment(e=0.2), Environment(e=2.0), Environment(e=5.0)]
 
     def testing(self, seed: int) -> list[Environment]:
-        unseen = [Environment(0.1), Environment(1.0), Environment(10.0)]
-        unit = [Environment(1.0)]
-        changed = (shifted(unit, permuted=True), shifted(unit, do_causes=3.0), shifted(unit, do_effects=3.0))
-        return [*unseen, *(env for group in changed for env in group)]
+        unseen = [Environment(e=0.1), Environment(e=1.0), Environment(e=10.0)]
+        unit = [Environment(e=1.0)]
+        return [
+            *unseen,
+            *changed(unit, permuted=True),
+            *changed(unit, do_causes=3.0),
+            *changed(unit, do_effects=3.0),
+        ]
 
     def weights(self, rng: np.random.Generator) -> Weights:
         d = self.d

@@ -4,15 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from irmbench.blocks import Weights, changed
 from irmbench.interface import Array, Setting, hyper, stream
-from irmbench.sem import Environment, LinearSEM, Noise, Weights, shifted
+from irmbench.sem import Environment, LinearSEM, Noise
 
 
 @dataclass(frozen=True)
 class UnitTest1(LinearSEM):
-    """x ~ N(0, e^2 I), u = x Wxy + N(0, e^2 I), z = u Wyz + N(0, I), target sum_j u_j; e in {0.1, 1.5, 2}, then 10^U(-2, 1).
+    """x ~ N(0, e^2 I), u = x Wxy + N(0, e^2 I), z = u Wyz + N(0, I), target sum_j u_j.
 
-    Weights are N(0, 1) divided by the number of causes, or of effects. Tests permute the rows of z.
+    Trained on e in {0.1, 1.5, 2}, then 10^U(-2, 1). Weights are N(0, 1) divided by the number of causes, or of effects. Tests permute the rows of z.
     """
 
     paper = "Aubin, Slowik, Arjovsky, Bottou and Lopez-Paz 2021, arXiv 2102.10867, example 1"
@@ -29,10 +30,10 @@ class UnitTest1(LinearSEM):
 
     def training(self, seed: int) -> list[Environment]:
         more = 10 ** stream("environments", seed).uniform(-2, 1, max(self.environments - 3, 0))
-        return [Environment(float(e)) for e in (0.1, 1.5, 2.0, *more)][: self.environments]
+        return [Environment(e=float(e)) for e in (0.1, 1.5, 2.0, *more)][: self.environments]
 
     def testing(self, seed: int) -> list[Environment]:
-        return shifted(self.training(seed), permuted=True)
+        return changed(self.training(seed), permuted=True)
 
     def weights(self, rng: np.random.Generator) -> Weights:
         xy = rng.standard_normal((self.causes, self.causes)) / self.causes

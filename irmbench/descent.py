@@ -27,9 +27,15 @@ class Fit:
     objective: Tensor | None = None
     trajectory: list[tuple[int, Tensor]] = field(default_factory=list)
 
+    def to(self, device: str) -> Fit:
+        """Return the same on another device."""
+        norm = None if self.gradient_norm is None else self.gradient_norm.to(device)
+        objective = None if self.objective is None else self.objective.to(device)
+        return Fit(self.coefficients.to(device), norm, objective, [(k, at.to(device)) for k, at in self.trajectory])
+
 
 def descend(batch: Batch, record_every: int = 0, progress: Callable[[int], object] = lambda steps: None) -> Fit:
-    """Run the batch's optimiser; record coefficients after steps 0, K, 2K, ... and the last, as the notebook prints them."""
+    """Run the batch's optimiser; record coefficients at steps 0, K, 2K, ... and the last, each after its update."""
     splitter = _splitter(batch)
     update = one_step(batch)
     own, step = start(batch), torch.zeros((), dtype=torch.float64, device=batch.device)
@@ -45,7 +51,7 @@ def descend(batch: Batch, record_every: int = 0, progress: Callable[[int], objec
             if k + 1 < batch.solver.steps:
                 shared = _per_step(batch, step.add_(1), splitter)
             progress(1)
-        return Fit(read(own[0]), *_diagnose(batch, own, shared), trajectory)
+        return Fit(read(own[0]), **_diagnose(batch, own, shared), trajectory=trajectory)
 
 
 def start(batch: Batch) -> Tensors:
@@ -61,12 +67,21 @@ def start(batch: Batch) -> Tensors:
 def one_step(batch: Batch) -> Callable[..., Tensors]:
     """Return the update of one trial: ``(data, hyper, *own, step, *halves) -> own``."""
 
-    def step_sgd(data: Tensors, hyper: Hyper, parameters: Tensor, state: Tensor, step: Tensor, *halves: Tensor) -> Tensors:
+    def step_sgd(
+        data: Tensors, hyper: Hyper, parameters: Tensor, state: Tensor, step: Tensor, *halves: Tensor
+    ) -> Tensors:
         direction, state = _direction(batch, data, hyper, parameters, state, step, halves)
         return parameters - hyper["learning_rate"] * direction, state
 
     def step_adam(
-        data: Tensors, hyper: Hyper, parameters: Tensor, state: Tensor, m: Tensor, v: Tensor, step: Tensor, *halves: Tensor
+        data: Tensors,
+        hyper: Hyper,
+        parameters: Tensor,
+        state: Tensor,
+        m: Tensor,
+        v: Tensor,
+        step: Tensor,
+        *halves: Tensor,
     ) -> Tensors:
         direction, state = _direction(batch, data, hyper, parameters, state, step, halves)
         m = BETA1 * m + (1 - BETA1) * direction
@@ -99,10 +114,10 @@ def _per_step(batch: Batch, step: Tensor, splitter: Splitter | None) -> Tensors:
     return step.expand(batch.shape[0]), *(splitter() if splitter else ())
 
 
-def _diagnose(batch: Batch, own: Tensors, shared: Tensors) -> tuple[Tensor, Tensor] | tuple[()]:
+def _diagnose(batch: Batch, own: Tensors, shared: Tensors) -> dict[str, Tensor]:
     """Return the norm of the objective's gradient at the last parameters, and the objective, [S, H] each."""
     if not batch.method.defines("objective"):
-        return ()
+        return {}
 
     def look(data: Tensors, hyper: Hyper, parameters: Tensor, step: Tensor, *halves: Tensor) -> Tensors:
         def objective(at: Tensor) -> Tensor:
@@ -113,4 +128,4 @@ def _diagnose(batch: Batch, own: Tensors, shared: Tensors) -> tuple[Tensor, Tens
         return gradient.norm(), value
 
     norm, value = batch.lift(look, own=1)(own[0], *shared)
-    return norm, value
+    return {"gradient_norm": norm, "objective": value}

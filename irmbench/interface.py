@@ -16,6 +16,29 @@ from torch import Tensor
 from irmbench.moments import Examples, Moments
 from irmbench.risks import Environments
 
+__all__ = [
+    "ADAM",
+    "CLOSED_FORM",
+    "Array",
+    "Dataset",
+    "Environments",
+    "Examples",
+    "Loss",
+    "Method",
+    "Moments",
+    "Oracle",
+    "Search",
+    "Setting",
+    "Solver",
+    "Tensor",
+    "Tolerance",
+    "Truth",
+    "hyper",
+    "log_uniform",
+    "stream",
+    "uniform",
+]
+
 Answer = Literal["yes", "no", "partly"]
 Loss = Literal["squared", "logistic"]
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -50,7 +73,7 @@ def uniform(low: float, high: float) -> Search:
 
 def hyper(
     default: Any,
-    help: str,  # noqa: A002 - the word argparse and typer use
+    help: str,
     *,
     search: Search | None = None,
     low: float | None = None,
@@ -121,18 +144,23 @@ class Truth:
     causal: Tensor
     unscramble: Tensor
 
+    def to(self, device: str) -> Truth:
+        """Return the same on another device."""
+        return Truth(self.coefficients.to(device), self.causal.to(device), self.unscramble.to(device))
+
     def basis(self, parameters: int) -> Tensor:
         """Return ``unscramble`` extended over an intercept where there is one, [P, P]."""
-        return torch.block_diag(self.unscramble, torch.eye(parameters - len(self.unscramble), dtype=torch.float64))
+        extra = parameters - len(self.unscramble)
+        ones = torch.nn.functional.pad(torch.zeros_like(self.coefficients), (0, extra), value=1.0)
+        return torch.nn.functional.pad(self.unscramble, (0, extra, 0, extra)) + torch.diag(ones)
 
     def kept(self, parameters: int) -> Tensor:
         """Return 1 for causes (and an intercept) and 0 for the rest, [P]."""
-        return torch.cat([self.causal.double(), torch.ones(parameters - len(self.causal), dtype=torch.float64)])
+        return torch.nn.functional.pad(self.causal.double(), (0, parameters - len(self.causal)), value=1.0)
 
     def observed(self, coefficients: Tensor, parameters: int) -> Tensor:
-        """Return unscrambled coefficients [d] in observed coordinates, with an intercept of 0 where there is one, [P]."""
-        padding = torch.zeros(parameters - len(coefficients), dtype=torch.float64)
-        return torch.cat([self.unscramble.mT @ coefficients, padding])
+        """Return unscrambled coefficients [d] in observed coordinates, [P], an intercept being 0."""
+        return torch.nn.functional.pad(self.unscramble.mT @ coefficients, (0, parameters - len(coefficients)))
 
 
 @dataclass(frozen=True)
@@ -149,7 +177,6 @@ class Method:
     min_environments: ClassVar[int] = 1
     official: ClassVar[Solver] = ADAM
     closed_form_losses: ClassVar[tuple[Loss, ...]] = ("squared",)
-    oracle: ClassVar[bool] = False  # an oracle's `fit` is also given the truth
     path: ClassVar[str | None] = None  # what leads `converged` to the optimum: a float field that grows, or "smoothing"
 
     @property
@@ -200,12 +227,28 @@ class Method:
 
 
 @dataclass(frozen=True)
+class Oracle(Method):
+    """A closed form that is also given the truth, to say what could be reached."""
+
+    def fit(self, moments: Moments, truth: Truth | None = None) -> Tensor:
+        """Return the coefficients [P]; override ``reveal``."""
+        if truth is None:
+            raise ValueError(f"{type(self).__name__} needs the truth")
+        return self.reveal(moments, truth)
+
+    def reveal(self, moments: Moments, truth: Truth) -> Tensor:
+        """Return the coefficients [P], knowing the truth."""
+        raise AttributeError(f"{type(self).__name__} reveals nothing")
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A family of environments with known causal coefficients; the fields are its parameters."""
 
     paper: ClassVar[str] = ""
     loss: ClassVar[Loss] = "squared"
     intercept: ClassVar[bool] = False  # whether predictors on this dataset have one
+    scale_free: ClassVar[bool] = False  # whether coefficients are compared up to a positive factor
 
     n: int = hyper(1000, "examples per training environment", low=2)
 

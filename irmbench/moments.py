@@ -44,6 +44,10 @@ class Moments:
         """Return the same with other tensors."""
         return dataclasses.replace(self, second=second, count=count)
 
+    def to(self, device: str) -> Moments:
+        """Return the same on another device."""
+        return self.with_tensors(self.second.to(device), self.count.to(device))
+
     @property
     def dimension(self) -> int:
         """Parameters of a predictor, P."""
@@ -82,7 +86,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Examples:
-    """Examples of every environment: inputs [..., E, n, d] (the observed ones, with no column of ones), targets [..., E, n].
+    """Examples of every environment: observed inputs [..., E, n, d] without a column of ones, targets [..., E, n].
 
     Targets are real under squared loss, 0 or 1 under logistic loss.
     """
@@ -102,6 +106,10 @@ class Examples:
     def with_tensors(self, inputs: Tensor, targets: Tensor) -> Examples:
         """Return the same with other tensors."""
         return dataclasses.replace(self, inputs=inputs, targets=targets)
+
+    def to(self, device: str) -> Examples:
+        """Return the same on another device."""
+        return self.with_tensors(self.inputs.to(device), self.targets.to(device))
 
     @property
     def dimension(self) -> int:
@@ -133,7 +141,7 @@ def _compress_chunk(inputs: Tensor, targets: Tensor, intercept: bool) -> Moments
 
 
 def merge(parts: Iterable[Moments]) -> Moments:
-    """Return the moments of all parts' examples together, holding one part at a time: a stream may be endless in size."""
+    """Return the moments of all parts' examples together, holding one part at a time, however many there are."""
     iterator = iter(parts)
     total = next(iterator, None)
     if total is None:

@@ -1,15 +1,19 @@
-"""The converged solver: a batched saddle-free Newton method along a path that leads from an easy problem to the real one.
+"""The converged solver: a batched saddle-free Newton method along a path from an easy problem to the real one.
 
 A penalty with a large weight has narrow curved valleys and, at zero coefficients, a stationary point that a cold start
 may fall into. So one start follows a path: it solves with the weight a million times smaller (or the maximum smoothed),
-and moves to the real problem in stages. Others start cold, and the lowest objective wins. Each Newton step uses the
-absolute eigenvalues of the Hessian (Dauphin et al. 2014, arXiv 1406.2572), so that it descends at saddles too, and is
-the best of several lengths; at the end, steps are taken as long as they reduce the gradient.
+and moves to the real problem in stages. Others start cold, take as many steps as the first, and the lowest objective
+wins. Each Newton step uses the absolute eigenvalues of the Hessian (Dauphin et al. 2014, arXiv 1406.2572), so that it
+descends at saddles too, and is the best of several lengths; at the end, steps are taken as long as they reduce the
+gradient. A trial's steps depend on that trial alone.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,24 +26,30 @@ STAGES = 10.0 ** torch.arange(-6, 1)  # of the weight; of 1 / smoothing, from 1 
 SMOOTHING = 10.0 ** torch.linspace(0, -9, len(STAGES))
 LENGTHS = (4.0, 1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-6)
 EIGENVALUE_FLOOR = 1e-11  # of the largest: flat directions get steps that a line search can still shorten
-ITERATIONS = 100  # per stage; a stage ends as soon as no trial improves
+ITERATIONS = 100  # at most in a stage, which ends when the start that follows the path improves no more
+LAST_ITERATIONS = 300  # at most for the winner
+ROUNDING = 1e-14
 POLISHING = 20
+SHRINK = 4  # the few rows that still improve go on in a smaller batch, once they are this small a part of it
+CALLS_BEFORE_TRACING = 60  # a trace costs about as much as it saves on this many calls
 
 
 def converge(batch: Batch, progress: Callable[[int], object] = lambda steps: None) -> Fit:
     """Return the best minimum found for every trial, with the norm of the objective's gradient there."""
     problem = Problem(batch)
     points = starts(batch).flatten(3)
-    for weight, smoothing in zip(STAGES.tolist(), SMOOTHING.tolist(), strict=True):
-        problem.relax(weight, smoothing)
+    fractions = torch.ones(points.shape[2], dtype=points.dtype, device=points.device)
+    for fraction, smoothing in zip(STAGES.tolist(), SMOOTHING.tolist(), strict=True):
+        fractions[0] = fraction
+        problem.relax(fractions, smoothing)
         points = problem.descend(points, ITERATIONS)
         progress(1)
-    points = problem.polish(points)
-    value, gradient, _ = problem.derivatives(points)
-    best = value.nan_to_num(nan=torch.inf).argmin(-1)
+    best = problem.values(points).nan_to_num(nan=torch.inf).argmin(-1)
+    problem.relax(fractions[:1], smoothing)
+    winner = problem.polish(problem.descend(_take(points, best)[..., None, :], LAST_ITERATIONS))
+    value, gradient, _ = problem.derivatives(winner)
     read = batch.lift(lambda data, hyper, at: batch.one(hyper).coefficients(at.view(problem.parameters)), own=1)
-    coefficients = read(_take(points, best))
-    return Fit(coefficients, _take(gradient, best).norm(dim=-1), value.gather(-1, best[..., None])[..., 0])
+    return Fit(read(winner[..., 0, :]), gradient[..., 0, :].norm(dim=-1), value[..., 0])
 
 
 def starts(batch: Batch) -> Tensor:
@@ -68,39 +78,48 @@ class Problem:
         self._values = _Traced(batch.lift(self._value, own=3, extra=True))
         self._derivatives = _Traced(batch.lift(self._value_gradient_hessian, own=3, extra=True))
 
-    def relax(self, weight: float, smoothing: float) -> None:
-        """Set the stage: the first start's fraction of the penalty weight, everyone's smoothing."""
-        self._weight, self._smoothing = weight, smoothing
+    def relax(self, fractions: Tensor, smoothing: float) -> None:
+        """Set the stage: each of K points' fraction of the weight that leads the path, and the smoothing."""
+        self._fractions, self._smoothing = fractions, smoothing
 
     def values(self, points: Tensor) -> Tensor:
         """Return the objective, [S, H, K]."""
-        return self._values(points, *self._stage(points))
+        values: Tensor = self._values(points, *self._stage(points))
+        return values
 
     def derivatives(self, points: Tensor) -> Tensors:
         """Return objective [S, H, K], gradient [S, H, K, N] and Hessian [S, H, K, N, N]."""
-        return self._derivatives(points, *self._stage(points))
+        derivatives: Tensors = self._derivatives(points, *self._stage(points))
+        return derivatives
 
-    def descend(self, points: Tensor, iterations: int) -> Tensor:
-        """Return the points after Newton steps, until none improves; a point's steps depend on that point alone."""
-        active = torch.ones(points.shape[:3], dtype=torch.bool, device=points.device)
-        for _ in range(iterations):
+    def descend(self, points: Tensor, iterations: int, active: Tensor | None = None) -> Tensor:
+        """Return the points after Newton steps, until the first of a trial's points improves no more."""
+        if active is None:
+            active = torch.ones(points.shape[:3], dtype=torch.bool, device=points.device)
+        # A risk is a difference of terms as large as it is at zero coefficients: smaller gains are rounding.
+        rounding = ROUNDING * self.values(torch.zeros_like(points)).abs()
+        for done in range(iterations):
+            rows = active.flatten(1).any(1)
+            if SHRINK * rows.sum() <= len(rows):
+                if rows.any():
+                    points = points.clone()
+                    points[rows] = self._only(rows).descend(points[rows], iterations - done, active[rows])
+                break
             value, gradient, hessian = self.derivatives(points)
             step = newton_step(gradient, hessian)
             lengths = torch.tensor(LENGTHS, dtype=points.dtype, device=points.device)
             candidates = points[..., None, :] - lengths[:, None] * step[..., None, :]
-            trial_values = self.values(candidates.flatten(2, 3)).unflatten(2, (-1, len(LENGTHS)))
-            lowest, index = trial_values.nan_to_num(nan=torch.inf).min(-1)
-            improved = active & (lowest < value - 1e-15 * value.abs())
-            chosen = _take(candidates, index)
-            points = torch.where(improved[..., None], chosen, points)
-            active = improved
-            if not active.any():
-                break
+            reached = self.values(candidates.flatten(2, 3)).view(candidates.shape[:-1])
+            lowest, index = reached.nan_to_num(nan=torch.inf).min(-1)
+            improved = active & (lowest < value - rounding - ROUNDING * value.abs())
+            points = torch.where(improved[..., None], _take(candidates, index), points)
+            active = improved & improved[..., :1]
         return points
 
     def polish(self, points: Tensor) -> Tensor:
-        """Return the points after full Newton steps wherever they reduce the gradient: the last digits, which differences
-        of the objective cannot see.
+        """Return the points after full Newton steps wherever they reduce the gradient.
+
+        These are the last digits, which differences of the objective cannot see.
         """
         for _ in range(POLISHING):
             value, gradient, hessian = self.derivatives(points)
@@ -113,13 +132,18 @@ class Problem:
             points = torch.where(better[..., None], candidates, points)
         return points
 
+    def _only(self, rows: Tensor) -> Problem:
+        """Return the problem of some of the batch's rows, at the same stage."""
+        data = self._batch.data.with_tensors(*(tensor[rows] for tensor in self._batch.data.tensors))
+        problem = Problem(dataclasses.replace(self._batch, data=data))
+        problem.relax(self._fractions, self._smoothing)
+        return problem
+
     def _stage(self, points: Tensor) -> Tensors:
-        """Return the fraction of the weight and the smoothing at every point; of each K, the first third is start one."""
-        per_start = points.shape[2] // 3
-        fraction = torch.ones(points.shape[:3], dtype=points.dtype, device=points.device)
-        fraction[..., :per_start] = self._weight
+        """Return the fraction of the weight and the smoothing at every point, or at every candidate for one."""
+        fractions = self._fractions.repeat_interleave(points.shape[2] // len(self._fractions))
         smoothing = (self._scale * self._smoothing)[..., None].expand(points.shape[:3])
-        return fraction, smoothing
+        return fractions.expand(points.shape[:3]), smoothing
 
     def _value(self, data: Tensors, hyper: Hyper, parameters: Tensor, fraction: Tensor, smoothing: Tensor) -> Tensor:
         path = self._batch.method.path
@@ -145,22 +169,25 @@ def newton_step(gradient: Tensor, hessian: Tensor) -> Tensor:
     size = eigenvalues.abs()
     floor = EIGENVALUE_FLOOR * size.amax(-1, keepdim=True) + torch.finfo(size.dtype).tiny
     in_basis = (vectors.mT @ gradient[..., None])[..., 0] / torch.maximum(size, floor)
-    return (vectors @ in_basis[..., None])[..., 0]
+    step: Tensor = (vectors @ in_basis[..., None])[..., 0]
+    return step
 
 
 class _Traced:
-    """A function traced anew for every shape it meets."""
+    """A function that is traced once it has met a shape of arguments often enough."""
 
-    def __init__(self, function: Callable[..., Tensor | Tensors]) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
-        self._traces: dict[torch.Size, Callable[..., Tensor | Tensors]] = {}
+        self._calls: Counter[torch.Size] = Counter()
+        self._traces: dict[torch.Size, Callable[..., Any]] = {}
 
-    def __call__(self, *arguments: Tensor) -> Tensor | Tensors:
+    def __call__(self, *arguments: Tensor) -> Any:
         shape = arguments[0].shape
-        if shape not in self._traces:
+        self._calls[shape] += 1
+        if self._calls[shape] == CALLS_BEFORE_TRACING:
             self._traces[shape] = trace(self._function, *arguments)
         with torch.no_grad():
-            return self._traces[shape](*arguments)
+            return self._traces.get(shape, self._function)(*arguments)
 
 
 def _risk_scale(moments: Moments) -> Tensor:

@@ -137,7 +137,9 @@ class MomentEnvironments(Environments):
 
     @cached_property
     def _gram_phi(self) -> Tensor:
-        return (self._moments.gram * self.coefficients).sum(-1)
+        # A row vector times one matrix [P, E P]: under vmap the draws of a seed become the rows of a single product.
+        gram = self._moments.gram
+        return (self.coefficients @ gram.flatten(0, 1).mT).view(gram.shape[:2])
 
     @cached_property
     def _square(self) -> Tensor:

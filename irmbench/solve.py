@@ -11,7 +11,7 @@ from torch import Tensor
 
 from irmbench.batch import Batch, Hyper, Tensors
 from irmbench.descent import Fit, descend
-from irmbench.interface import Dataset, Loss, Method, Solver, Truth
+from irmbench.interface import Dataset, Loss, Method, Oracle, Solver, Truth
 from irmbench.newton import converge
 
 
@@ -42,10 +42,11 @@ def closed_form(batch: Batch) -> Tensor:
 
     def fit(data: Tensors, hyper: Hyper, *truth: Tensor) -> Tensor:
         moments, method = batch.moments.with_tensors(*data), batch.one(hyper)
-        return method.fit(moments, Truth(*truth)) if method.oracle else method.fit(moments)
+        return method.fit(moments, Truth(*truth)) if isinstance(method, Oracle) else method.fit(moments)
 
     truths = [torch.stack(group) for group in zip(*(dataclasses.astuple(t) for t in batch.truths), strict=True)]
-    return on_moments.lift(fit, own=0)(*truths if batch.method.oracle else ())
+    coefficients: Tensor = on_moments.lift(fit, own=0)(*truths if isinstance(batch.method, Oracle) else ())
+    return coefficients
 
 
 def resolve_solver(method: Method, name: str, **changes: Any) -> Solver:

@@ -25,7 +25,9 @@ class ERM(Method):
 
     def fit(self, moments: Moments) -> Tensor:
         weights = self._weights(moments.share)
-        return torch.linalg.solve((weights[:, None, None] * moments.gram).sum(0), (weights[:, None] * moments.cross).sum(0))
+        gram, cross = (weights[:, None, None] * moments.gram).sum(0), (weights[:, None] * moments.cross).sum(0)
+        solution: Tensor = torch.linalg.solve(gram, cross)
+        return solution
 
     def _weights(self, share: Tensor) -> Tensor:
         return share if self.weighting == "pooled" else torch.ones_like(share) / share.shape[0]

@@ -31,8 +31,8 @@ class IRMv1(Method):
     min_environments = 2
     path = "penalty_weight"
 
-    penalty_weight: float = hyper(1e4, "lambda, what the penalty weighs against the risk", search=log_uniform(-1, 5), low=0)
-    variant: Literal["scale_sq", "split", "ustat", "scale_bias", "vector_w", "diag"] = hyper("scale_sq", "which penalty")
+    penalty_weight: float = hyper(1e4, "lambda, the penalty against the risk", search=log_uniform(-1, 5), low=0)
+    variant: Literal["scale_sq", "split", "ustat", "scale_bias", "vector_w", "diag"] = hyper("scale_sq", "the penalty")
     normalisation: Literal["mean", "appendix_d", "synthetic", "unit_tests", "cmnist"] = hyper(
         "mean", "how a published code base adds risk and penalty"
     )

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from irmbench.interface import CLOSED_FORM, Method, Moments, Tolerance, Truth
+from irmbench.interface import CLOSED_FORM, Oracle, Moments, Tolerance, Truth
 
 
 @dataclass(frozen=True)
-class OracleBeta(Method):
+class OracleBeta(Oracle):
     """phi = beta*, in observed coordinates; an intercept is 0."""
 
     paper = "an oracle"
@@ -16,7 +16,6 @@ class OracleBeta(Method):
     tolerates = Tolerance(y_noise_varies="yes", hidden_confounding="yes", anti_causal="yes")
     official = CLOSED_FORM
     closed_form_losses = ("squared", "logistic")
-    oracle = True
 
-    def fit(self, moments: Moments, truth: Truth) -> Tensor:
+    def reveal(self, moments: Moments, truth: Truth) -> Tensor:
         return truth.observed(truth.coefficients, moments.dimension)

@@ -18,7 +18,7 @@ class VREx(Method):
     min_environments = 2
     path = "penalty_weight"
 
-    penalty_weight: float = hyper(1e4, "beta, what the variance weighs against the risk", search=log_uniform(-1, 5), low=0)
+    penalty_weight: float = hyper(1e4, "beta, the variance against the risk", search=log_uniform(-1, 5), low=0)
     risk: Literal["mean", "sum"] = hyper("mean", "how the risks are added")
     ddof: int = hyper(0, "what the variance subtracts from E in its denominator", low=0, high=1)
 

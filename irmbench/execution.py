@@ -1,0 +1,200 @@
+"""Run trials in batches, in this process or in workers; a trial that fails costs no other its result."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, as_completed
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import torch
+
+from irmbench import plugins, sources
+from irmbench.batch import Batch
+from irmbench.descent import Fit
+from irmbench.interface import Dataset, Method, Solver, stream
+from irmbench.moments import stack
+from irmbench.risks import Data
+from irmbench.scores import score, unscramble
+from irmbench.solve import solve, why_not
+from irmbench.sources import Source, source
+from irmbench.store import SCHEMA, Record
+from irmbench.suite import Trial
+
+MAX_TRIALS = 2048  # of one batch
+MAX_ELEMENTS = 2**25  # examples times trials of one batch: a step makes a few float64 copies of them
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A rectangle of trials that share a batch: S rows of one source each, by H draws; ``trials`` row by row."""
+
+    trials: list[Trial]
+    draws: int
+    device: str = "cpu"
+
+
+def screen(trials: Iterable[Trial]) -> tuple[list[Trial], list[Record]]:
+    """Return the trials that can be run, and the records of those that cannot, with the reason."""
+    runnable, records = [], []
+    for trial in trials:
+        reason = _why_not(trial)
+        if reason is None:
+            runnable.append(trial)
+        else:
+            records.append(record(trial, {"status": "not_applicable", "error": reason}, 0.0))
+    return runnable, records
+
+
+def plan(trials: Iterable[Trial], device: str = "cpu") -> list[Job]:
+    """Group trials into the fewest jobs whose trials can share a batch."""
+    groups: dict[Any, dict[Source, list[Trial]]] = defaultdict(lambda: defaultdict(list))
+    for trial in trials:
+        groups[_batch_key(trial)][source(trial)].append(trial)
+    return [job for rows in groups.values() for job in _rectangles(rows, device)]
+
+
+def execute(jobs: list[Job], pool: Executor | None) -> Iterator[list[Record]]:
+    """Yield the records of each job as it ends; in this process where there is no pool."""
+    if pool is None:
+        yield from map(run_job, jobs)
+        return
+    for future in as_completed([pool.submit(run_job, job) for job in jobs]):
+        yield future.result()
+
+
+def run_job(job: Job) -> list[Record]:
+    """Return the records of a job's trials; where it fails, halve it until each failure is one trial's own."""
+    started = time.perf_counter()
+    try:
+        outcomes = _solve(job)
+    except Exception:
+        if len(job.trials) > 1:
+            return [done for half in _halves(job) for done in run_job(half)]
+        outcomes = [{"status": "failed", "error": traceback.format_exc()}]
+    seconds = (time.perf_counter() - started) / len(job.trials)
+    return [record(trial, outcome, seconds) for trial, outcome in zip(job.trials, outcomes, strict=True)]
+
+
+def record(trial: Trial, outcome: dict[str, Any], seconds: float) -> Record:
+    """Return the line to store: the trial, what became of it, and what tables group it by."""
+    dataset, _, _ = build(trial)
+    return {
+        "schema": SCHEMA,
+        "trial_id": trial.id,
+        **msgspec.to_builtins(trial),
+        "dataset_label": dataset.label,
+        "assumption_class": dataset.setting.assumption_class,
+        "seconds": seconds,
+        "finished": datetime.now(UTC).isoformat(),
+        **outcome,
+    }
+
+
+def build(trial: Trial) -> tuple[Dataset, Method, Solver]:
+    """Return a trial's dataset, method and solver."""
+    method: Method = _class("methods", trial.method)(**trial.method_params)
+    key = source(trial)
+    return sources.dataset(key.dataset, key.params), method, Solver(name=trial.solver, **trial.solver_params)
+
+
+@lru_cache
+def _class(kind: str, name: str) -> type[Any]:
+    return plugins.load(kind, name)
+
+
+def _why_not(trial: Trial) -> str | None:
+    dataset, method, solver = build(trial)
+    key = source(trial)._replace(seed=0)
+    environments, _ = sources.shape(key.dataset, key.params)
+    return why_not(method, dataset, solver, environments, sources.population(key) is not None)
+
+
+def _batch_key(trial: Trial) -> Any:
+    """Return what trials of one batch have in common."""
+    dataset, method, solver = build(trial)
+    key = source(trial)
+    examples = sources.needs_examples(dataset, method, solver)
+    fixed = [{k: v for k, v in p.items() if not isinstance(v, float)} for p in (trial.method_params, trial.solver_params)]
+    return (
+        trial.method,
+        trial.solver,
+        msgspec.json.encode(fixed, order="sorted"),
+        trial.record_every,
+        sources.shape(key.dataset, key.params),
+        (dataset.loss, dataset.intercept),
+        dataset.n if examples else None,
+    )
+
+
+def _rectangles(rows: dict[Source, list[Trial]], device: str) -> Iterator[Job]:
+    """Yield jobs of the rows that have the same draws, no larger than a batch may be."""
+    alike: dict[Any, list[list[Trial]]] = defaultdict(list)
+    for row in rows.values():
+        ordered = sorted(row, key=lambda trial: trial.draw)
+        alike[msgspec.json.encode([(t.method_params, t.solver_params) for t in ordered], order="sorted")].append(ordered)
+    for group in alike.values():
+        draws = len(group[0])
+        count = max(1, min(MAX_TRIALS, MAX_ELEMENTS // _elements(group[0][0])) // draws)
+        for i in range(0, len(group), count):
+            yield Job([trial for row in group[i : i + count] for trial in row], draws, device)
+
+
+def _elements(trial: Trial) -> int:
+    """Return how many examples one trial looks at in a step."""
+    dataset, method, solver = build(trial)
+    key = source(trial)
+    environments, _ = sources.shape(key.dataset, key.params)
+    return environments * dataset.n if sources.needs_examples(dataset, method, solver) else 1
+
+
+def _halves(job: Job) -> tuple[Job, Job]:
+    """Return a job in two: its rows, or the draws of its only row."""
+    rows = len(job.trials) // job.draws
+    if rows == 1:
+        half = job.draws // 2
+        first, second = job.trials[:half], job.trials[half:]
+        return Job(first, len(first), job.device), Job(second, len(second), job.device)
+    cut = rows // 2 * job.draws
+    return Job(job.trials[:cut], job.draws, job.device), Job(job.trials[cut:], job.draws, job.device)
+
+
+def _solve(job: Job) -> list[dict[str, Any]]:
+    """Return what became of every trial of a job."""
+    rows, columns = job.trials[:: job.draws], job.trials[: job.draws]
+    _, method, solver = build(rows[0])
+    keys = [source(trial) for trial in rows]
+    data = [sources.data(key, method, solver) for key in keys]
+    batch = Batch(
+        methods=[build(trial)[1] for trial in columns],
+        data=stack(data).to(job.device),
+        truths=[sources.truth(key).to(job.device) for key in keys],
+        solvers=[build(trial)[2] for trial in columns],
+        split_seeds=[int(stream("split", key.seed).integers(2**62)) for key in keys],
+    )
+    fit = solve(batch, rows[0].record_every).to("cpu")
+    return [_outcome(key, data[s], fit, s, h) for s, key in enumerate(keys) for h in range(job.draws)]
+
+
+def _outcome(key: Source, data: Data, fit: Fit, s: int, h: int) -> dict[str, Any]:
+    """Return one trial's result: unscrambled coefficients, scores, and how well it was solved."""
+    observed, truth = fit.coefficients[s, h], sources.truth(key)
+    if not torch.isfinite(observed).all():
+        return {"status": "failed", "error": f"the coefficients are not finite: {observed.tolist()}"}
+    scale_free = sources.dataset(key.dataset, key.params).scale_free
+    outcome = {
+        "status": "ok",
+        "coefficients": unscramble(observed, truth).tolist(),
+        **score(observed, data, truth, sources.tester(key), scale_free),
+    }
+    if fit.gradient_norm is not None and fit.objective is not None:
+        outcome |= {"gradient_norm": float(fit.gradient_norm[s, h]), "objective": float(fit.objective[s, h])}
+    if fit.trajectory:
+        outcome["trajectory"] = [[step, unscramble(at[s, h], truth).tolist()] for step, at in fit.trajectory]
+    return outcome

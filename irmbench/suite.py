@@ -1,0 +1,221 @@
+"""Suites: a TOML file says what is run; from it come the trials, each with everything needed to run it again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import math
+import tomllib
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from irmbench import plugins
+from irmbench.errors import UserError, suggest
+from irmbench.interface import Dataset, Method, Solver, stream
+
+Table = dict[str, Any]
+SOLVERS = ("official", "converged", "population")
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
+class Timing(Struct, forbid_unknown_fields=True):
+    """The penalty's timings that a suite makes: environments by examples, and pairs of measurements."""
+
+    cases: list[tuple[Count, Annotated[int, Meta(ge=2, le=10**8)]]]
+    pairs: Count = 30
+
+
+class Experiment(Struct, forbid_unknown_fields=True):
+    """All methods on all datasets by all solvers. A list in place of a parameter's value makes a grid."""
+
+    datasets: list[str | Table]
+    methods: list[str | Table]
+    solvers: list[str | Table] = msgspec.field(default_factory=lambda: ["converged"])
+    seeds: Count | None = None  # data seeds; default: the suite's
+    draws: Count = 1  # hyper-parameter draws per method: the given values, then random ones
+    record_every: Annotated[int, Meta(ge=0)] = 0  # steps between recorded coefficients; 0: none
+    user_methods: bool = False  # also every method that does not come with the package
+
+
+class Suite(Struct, forbid_unknown_fields=True):
+    """A named collection of experiments."""
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+    experiments: Annotated[list[Experiment], Meta(min_length=1)]
+    description: str = ""
+    seeds: Count = 20
+    timing: Timing | None = None
+
+
+class Trial(Struct, frozen=True, kw_only=True):
+    """One fit: all that it depends on. Its id is a hash of its content."""
+
+    dataset: str
+    dataset_params: Table
+    data_seed: int
+    method: str
+    method_params: Table
+    draw: int
+    solver: str
+    solver_params: Table
+    record_every: int = 0
+
+    @property
+    def id(self) -> str:
+        """The id, the same wherever and whenever the trial is run."""
+        return hashlib.blake2b(msgspec.json.encode(self, order="sorted"), digest_size=8).hexdigest()
+
+    def build(self) -> tuple[Dataset, Method, Solver]:
+        """Return the dataset, the method and the solver."""
+        return (
+            plugins.load("datasets", self.dataset)(**self.dataset_params),
+            plugins.load("methods", self.method)(**self.method_params),
+            Solver(name=self.solver, **self.solver_params),
+        )
+
+
+def load_suite(name_or_file: str) -> Suite:
+    """Return a suite by its name, or from a TOML file."""
+    known = plugins.suites()
+    path = known.get(name_or_file) or Path(name_or_file)
+    if not path.is_file():
+        if path.suffix == ".toml" or path.exists():
+            raise UserError(f"{path}: no such TOML file")
+        raise UserError(f"unknown suite {name_or_file!r}.{suggest(name_or_file, known)} See `irmbench list suites`.")
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, UserError) as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def parse(text: str) -> Suite:
+    """Return the suite a TOML text describes; UserError on anything it cannot mean."""
+    try:
+        suite = msgspec.convert(tomllib.loads(text), Suite)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"not TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise UserError(_with_suggestion(str(error))) from error
+    for index, experiment in enumerate(suite.experiments):
+        try:
+            list(_combinations(experiment))
+        except UserError as error:
+            raise UserError(f"experiments[{index}]: {error}") from error
+    return suite
+
+
+def trials(suite: Suite) -> list[Trial]:
+    """Return the suite's trials, each once, in the order of the file."""
+    found: dict[str, Trial] = {}
+    for experiment in suite.experiments:
+        for content in _combinations(experiment):
+            for seed in range(experiment.seeds or suite.seeds):
+                trial = Trial(**content, data_seed=seed, record_every=experiment.record_every)
+                found[trial.id] = trial
+    return list(found.values())
+
+
+def _combinations(experiment: Experiment) -> Iterator[Table]:
+    """Yield the fields of a trial, but for its data seed."""
+    datasets = [(_split(entry)[0], d) for entry in experiment.datasets for d in instances("datasets", entry)]
+    entries = [*experiment.methods]
+    if experiment.user_methods:
+        named = {_split(entry)[0] for entry in entries}
+        entries += [name for name, p in plugins.discover("methods").items() if not p.bundled and name not in named]
+    methods = [drawn for entry in entries for drawn in _drawn(entry, experiment.draws)]
+    for (dataset, d), (method, m, draw), entry in itertools.product(datasets, methods, experiment.solvers):
+        solver_params = dataclasses.asdict(_solver(m, entry))
+        yield {
+            "dataset": dataset,
+            "dataset_params": dataclasses.asdict(d),
+            "method": method,
+            "method_params": dataclasses.asdict(m),
+            "draw": draw,
+            "solver": solver_params.pop("name"),
+            "solver_params": solver_params,
+        }
+
+
+def _drawn(entry: str | Table, draws: int) -> Iterator[tuple[str, Method, int]]:
+    """Yield a method's instances: draw 0 as given; in the others, what is not given is drawn from its search range."""
+    name, given = _split(entry)
+    for method in instances("methods", entry):
+        for draw in range(draws):
+            searched = {
+                f.name: f.metadata["search"].draw(stream(f"draw {name} {f.name}", draw))
+                for f in dataclasses.fields(method)
+                if draw and f.metadata.get("search") and f.name not in given
+            }
+            yield name, dataclasses.replace(method, **searched), draw
+
+
+def instances(kind: str, entry: str | Table) -> list[Any]:
+    """Return a plugin's instances with the parameters of a suite's entry, one for each point of its grid."""
+    name, given = _split(entry)
+    cls = plugins.load(kind, name)
+    grid = {key: value if isinstance(value, list) else [value] for key, value in given.items()}
+    return [checked(cls, name, dict(zip(grid, point, strict=True))) for point in itertools.product(*grid.values())]
+
+
+def _solver(method: Method, entry: str | Table) -> Solver:
+    from irmbench.solve import resolve_solver  # it imports the solvers, which listing suites does not need
+
+    given = {"name": entry} if isinstance(entry, str) else dict(entry)
+    name = given.pop("name", None)
+    if name not in SOLVERS:
+        raise UserError(f"solvers: expected a name among {', '.join(SOLVERS)}, got {name!r}.{suggest(str(name), SOLVERS)}")
+    defaults = resolve_solver(method, name)
+    changes = {key: getattr(checked(Solver, "solver", given), key) for key in given}
+    return dataclasses.replace(defaults, **changes)
+
+
+def checked(cls: type[Any], name: str, given: Table) -> Any:
+    """Return ``cls(**given)`` after checking names, types and ranges of its fields."""
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    hints = typing.get_type_hints(cls)
+    values = {}
+    for key, value in given.items():
+        if key not in fields:
+            known = ", ".join(fields) or "none"
+            raise UserError(f"{name}: unknown parameter {key!r}.{suggest(key, fields)} It has: {known}")
+        values[key] = _check_value(f"{name}.{key}", value, hints[key], fields[key].metadata)
+    return cls(**values)
+
+
+def _check_value(where: str, value: Any, expected: Any, limits: typing.Mapping[str, Any]) -> Any:
+    try:
+        converted = msgspec.convert(value, expected)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{where}: {str(error)[0].lower()}{str(error)[1:]}") from error
+    if isinstance(converted, float) and not math.isfinite(converted):
+        raise UserError(f"{where}: expected a finite number, got {converted}")
+    low, high = limits.get("low"), limits.get("high")
+    if low is not None and converted < low:
+        raise UserError(f"{where}: expected at least {low}, got {converted}")
+    if high is not None and converted > high:
+        raise UserError(f"{where}: expected at most {high}, got {converted}")
+    return converted
+
+
+def _split(entry: str | Table) -> tuple[str, Table]:
+    """Return an entry's id and the parameters given with it."""
+    if isinstance(entry, str):
+        return entry, {}
+    if not isinstance(entry.get("id"), str):
+        raise UserError(f'a table of a method or dataset needs its id, as in {{ id = "erm" }}; got {entry}')
+    return entry["id"], {key: value for key, value in entry.items() if key != "id"}
+
+
+def _with_suggestion(message: str) -> str:
+    """Return msgspec's message, with the nearest known key where it complains of an unknown one."""
+    unknown = message.partition("unknown field `")[2].partition("`")[0]
+    known = {f for struct in (Suite, Experiment, Timing) for f in struct.__struct_fields__}
+    return message + suggest(unknown, known) if unknown else message
