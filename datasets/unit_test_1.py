@@ -13,7 +13,8 @@ from irmbench.sem import Environment, LinearSEM, Noise
 class UnitTest1(LinearSEM):
     """x ~ N(0, e^2 I), u = x Wxy + N(0, e^2 I), z = u Wyz + N(0, I), target sum_j u_j.
 
-    Trained on e in {0.1, 1.5, 2}, then 10^U(-2, 1). Weights are N(0, 1) divided by the number of causes, or of effects. Tests permute the rows of z.
+    Trained on e in {0.1, 1.5, 2}, then 10^U(-2, 1). Weights are N(0, 1) divided by the number of
+    causes, or of effects. Tests permute the rows of z.
     """
 
     paper = "Aubin, Slowik, Arjovsky, Bottou and Lopez-Paz 2021, arXiv 2102.10867, example 1"

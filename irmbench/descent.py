@@ -65,12 +65,12 @@ def start(batch: Batch) -> Tensors:
 
 
 def one_step(batch: Batch) -> Callable[..., Tensors]:
-    """Return the update of one trial: ``(data, hyper, *own, step, *halves) -> own``."""
+    """Return the update of one trial: ``(data, hyper, *own, step, *half) -> own``."""
 
     def step_sgd(
-        data: Tensors, hyper: Hyper, parameters: Tensor, state: Tensor, step: Tensor, *halves: Tensor
+        data: Tensors, hyper: Hyper, parameters: Tensor, state: Tensor, step: Tensor, *half: Tensor
     ) -> Tensors:
-        direction, state = _direction(batch, data, hyper, parameters, state, step, halves)
+        direction, state = _direction(batch, data, hyper, parameters, state, step, half)
         return parameters - hyper["learning_rate"] * direction, state
 
     def step_adam(
@@ -81,9 +81,9 @@ def one_step(batch: Batch) -> Callable[..., Tensors]:
         m: Tensor,
         v: Tensor,
         step: Tensor,
-        *halves: Tensor,
+        *half: Tensor,
     ) -> Tensors:
-        direction, state = _direction(batch, data, hyper, parameters, state, step, halves)
+        direction, state = _direction(batch, data, hyper, parameters, state, step, half)
         m = BETA1 * m + (1 - BETA1) * direction
         v = BETA2 * v + (1 - BETA2) * direction**2
         unbiased_m, unbiased_v = m / (1 - BETA1 ** (step + 1)), v / (1 - BETA2 ** (step + 1))
@@ -93,9 +93,9 @@ def one_step(batch: Batch) -> Callable[..., Tensors]:
 
 
 def _direction(
-    batch: Batch, data: Tensors, hyper: Hyper, parameters: Tensor, state: Tensor, step: Tensor, halves: Tensors
+    batch: Batch, data: Tensors, hyper: Hyper, parameters: Tensor, state: Tensor, step: Tensor, half: Tensors
 ) -> tuple[Tensor, Tensor]:
-    env = batch.view(data, hyper, parameters, step=step, state=state, halves=halves or None)
+    env = batch.view(data, hyper, parameters, step=step, state=state, half=half[0] if half else None)
     env.state = env.method.next_state(env)
     direction = env.method.direction(env)
     if any(solver.weight_decay for solver in batch.solvers):
@@ -104,14 +104,14 @@ def _direction(
 
 
 def _splitter(batch: Batch) -> Splitter | None:
-    if batch.method.needs_halves and isinstance(batch.data, Examples):
-        return Splitter(batch.data, batch.split_seeds)
+    if batch.method.needs_split and isinstance(batch.data, Examples):
+        return Splitter(batch.data, batch.seeds)
     return None
 
 
 def _per_step(batch: Batch, step: Tensor, splitter: Splitter | None) -> Tensors:
-    """Return what changes from step to step and is not a trial's own: the step number [S], and the halves."""
-    return step.expand(batch.shape[0]), *(splitter() if splitter else ())
+    """Return what changes from step to step and is not a trial's own: the step number [S], and the split."""
+    return step.expand(batch.shape[0]), *([splitter()] if splitter else [])
 
 
 def _diagnose(batch: Batch, own: Tensors, shared: Tensors) -> dict[str, Tensor]:
@@ -119,9 +119,9 @@ def _diagnose(batch: Batch, own: Tensors, shared: Tensors) -> dict[str, Tensor]:
     if not batch.method.defines("objective"):
         return {}
 
-    def look(data: Tensors, hyper: Hyper, parameters: Tensor, step: Tensor, *halves: Tensor) -> Tensors:
+    def look(data: Tensors, hyper: Hyper, parameters: Tensor, step: Tensor, *half: Tensor) -> Tensors:
         def objective(at: Tensor) -> Tensor:
-            env = batch.view(data, hyper, at, step=step, halves=halves or None)
+            env = batch.view(data, hyper, at, step=step, half=half[0] if half else None)
             return env.method.objective(env)
 
         gradient, value = torch.func.grad_and_value(objective)(parameters)

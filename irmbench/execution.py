@@ -18,11 +18,12 @@ import torch
 from irmbench import plugins, sources
 from irmbench.batch import Batch
 from irmbench.descent import Fit
-from irmbench.interface import Dataset, Method, Solver, stream
+from irmbench.interface import Dataset, Method, Solver
 from irmbench.moments import stack
+from irmbench.provenance import stamp
 from irmbench.risks import Data
 from irmbench.scores import score, unscramble
-from irmbench.solve import solve, why_not
+from irmbench.solve import solve, solved_by, why_not
 from irmbench.sources import Source, source
 from irmbench.store import SCHEMA, Record
 from irmbench.suite import Trial
@@ -84,15 +85,18 @@ def run_job(job: Job) -> list[Record]:
 
 def record(trial: Trial, outcome: dict[str, Any], seconds: float) -> Record:
     """Return the line to store: the trial, what became of it, and what tables group it by."""
-    dataset, _, _ = build(trial)
+    dataset, method, solver = build(trial)
     return {
         "schema": SCHEMA,
         "trial_id": trial.id,
         **msgspec.to_builtins(trial),
         "dataset_label": dataset.label,
+        "method_label": method.label,
+        "solved_by": solved_by(method, solver, dataset.loss),
         "assumption_class": dataset.setting.assumption_class,
         "seconds": seconds,
         "finished": datetime.now(UTC).isoformat(),
+        "made_by": stamp(),
         **outcome,
     }
 
@@ -121,7 +125,9 @@ def _batch_key(trial: Trial) -> Any:
     dataset, method, solver = build(trial)
     key = source(trial)
     examples = sources.needs_examples(dataset, method, solver)
-    fixed = [{k: v for k, v in p.items() if not isinstance(v, float)} for p in (trial.method_params, trial.solver_params)]
+    fixed = [
+        {k: v for k, v in p.items() if not isinstance(v, float)} for p in (trial.method_params, trial.solver_params)
+    ]
     return (
         trial.method,
         trial.solver,
@@ -138,7 +144,9 @@ def _rectangles(rows: dict[Source, list[Trial]], device: str) -> Iterator[Job]:
     alike: dict[Any, list[list[Trial]]] = defaultdict(list)
     for row in rows.values():
         ordered = sorted(row, key=lambda trial: trial.draw)
-        alike[msgspec.json.encode([(t.method_params, t.solver_params) for t in ordered], order="sorted")].append(ordered)
+        alike[msgspec.json.encode([(t.method_params, t.solver_params) for t in ordered], order="sorted")].append(
+            ordered
+        )
     for group in alike.values():
         draws = len(group[0])
         count = max(1, min(MAX_TRIALS, MAX_ELEMENTS // _elements(group[0][0])) // draws)
@@ -176,7 +184,7 @@ def _solve(job: Job) -> list[dict[str, Any]]:
         data=stack(data).to(job.device),
         truths=[sources.truth(key).to(job.device) for key in keys],
         solvers=[build(trial)[2] for trial in columns],
-        split_seeds=[int(stream("split", key.seed).integers(2**62)) for key in keys],
+        seeds=[key.seed for key in keys],
     )
     fit = solve(batch, rows[0].record_every).to("cpu")
     return [_outcome(key, data[s], fit, s, h) for s, key in enumerate(keys) for h in range(job.draws)]
@@ -191,6 +199,8 @@ def _outcome(key: Source, data: Data, fit: Fit, s: int, h: int) -> dict[str, Any
     outcome = {
         "status": "ok",
         "coefficients": unscramble(observed, truth).tolist(),
+        "truth": truth.coefficients.tolist(),
+        "causal": truth.causal.tolist(),
         **score(observed, data, truth, sources.tester(key), scale_free),
     }
     if fit.gradient_norm is not None and fit.objective is not None:

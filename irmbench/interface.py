@@ -180,13 +180,18 @@ class Method:
     path: ClassVar[str | None] = None  # what leads `converged` to the optimum: a float field that grows, or "smoothing"
 
     @property
+    def label(self) -> str:
+        """The id and the hyper-parameters that are not the defaults, for tables and plots."""
+        return _label(self)
+
+    @property
     def needs_examples(self) -> bool:
         """Whether moments do not suffice under squared loss."""
         return False
 
     @property
-    def needs_halves(self) -> bool:
-        """Whether every step looks at a fresh random split of each environment (`env.halves`)."""
+    def needs_split(self) -> bool:
+        """Whether every step looks at a fresh random split of each environment (`env.split_scale_gradients`)."""
         return False
 
     def not_applicable(self, dataset: Dataset, solver: Solver) -> str | None:
@@ -215,7 +220,8 @@ class Method:
 
     def direction(self, env: Environments) -> Tensor:
         """Return the direction of ascent at ``env.parameters``, which an optimiser descends; default: the gradient."""
-        return torch.func.grad(lambda parameters: self.objective(env.at(parameters)))(env.parameters)
+        gradient: Tensor = torch.func.grad(lambda parameters: self.objective(env.at(parameters)))(env.parameters)
+        return gradient
 
     def fit(self, moments: Moments) -> Tensor:
         """Return the coefficients [P] in closed form."""
@@ -259,12 +265,8 @@ class Dataset:
 
     @property
     def label(self) -> str:
-        """A short name of the variant, for tables and plots."""
-        changed = [f"{f.name}={getattr(self, f.name)}" for f in dataclasses.fields(self) if self._changed(f)]
-        return " ".join([type(self).__module__.rpartition(".")[2], *changed])
-
-    def _changed(self, f: dataclasses.Field[Any]) -> bool:
-        return f.name != "n" and getattr(self, f.name) != f.default
+        """The id and the parameters that are not the defaults, for tables and plots."""
+        return _label(self)
 
     def truth(self, seed: int) -> Truth:
         """Return the causal coefficients under ``seed``."""
@@ -285,6 +287,14 @@ class Dataset:
     def test_population(self, seed: int) -> Moments | None:
         """Return the held-out test environments' exact moments, or None where they have no closed form."""
         return None
+
+
+def _label(plugin: Method | Dataset) -> str:
+    values = {
+        f.name: getattr(plugin, f.name) for f in dataclasses.fields(plugin) if getattr(plugin, f.name) != f.default
+    }
+    shown = [f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()]
+    return " ".join([type(plugin).__module__.rpartition(".")[2], *shown])
 
 
 def stream(role: str, *keys: int) -> np.random.Generator:

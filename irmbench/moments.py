@@ -8,7 +8,7 @@ differences between environments, float32 is not enough.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -116,11 +116,6 @@ class Examples:
         """Parameters of a predictor, P."""
         return self.inputs.shape[-1] + self.intercept
 
-    def rows(self, index: Tensor) -> Examples:
-        """Return the examples at ``index`` [E, k] of each environment, for data without batch dimensions."""
-        environment = torch.arange(index.shape[0], device=index.device)[:, None]
-        return self.with_tensors(self.inputs[environment, index], self.targets[environment, index])
-
 
 def compress(examples: Examples) -> Moments:
     """Return the moments of examples, in float64, with O(chunk) extra memory."""
@@ -154,7 +149,7 @@ def merge(parts: Iterable[Moments]) -> Moments:
     return total
 
 
-def stack(items: list[Moments] | list[Examples]) -> Moments | Examples:
+def stack(items: Sequence[Moments | Examples]) -> Moments | Examples:
     """Return the items along a new leading dimension."""
     tensors = [torch.stack(group) for group in zip(*(item.tensors for item in items), strict=True)]
     return items[0].with_tensors(*tensors)

@@ -49,7 +49,7 @@ class Environments(ABC):
         *,
         step: Tensor | None = None,
         state: Tensor | None = None,
-        halves: tuple[Tensor, Tensor] | None = None,
+        half: Tensor | None = None,
         smoothing: Tensor | None = None,
     ) -> None:
         self.method = method
@@ -58,7 +58,7 @@ class Environments(ABC):
         self.step = torch.zeros(()) if step is None else step
         self.state = torch.zeros(0) if state is None else state
         self.smoothing = smoothing
-        self._halves = halves
+        self._half = half  # 1 for the examples of a random half, 0 for the others, [E, n]
 
     @abstractmethod
     def _like(self, parameters: Tensor) -> Self: ...
@@ -68,7 +68,7 @@ class Environments(ABC):
         return self._like(parameters)
 
     def _context(self) -> dict[str, object]:
-        return {"step": self.step, "state": self.state, "halves": self._halves, "smoothing": self.smoothing}
+        return {"step": self.step, "state": self.state, "half": self._half, "smoothing": self.smoothing}
 
     @property
     @abstractmethod
@@ -107,8 +107,8 @@ class Environments(ABC):
 
     @property
     @abstractmethod
-    def halves(self) -> tuple[Environments, Environments]:
-        """Two halves of every environment's examples, split afresh at every step; on a population, itself twice."""
+    def split_scale_gradients(self) -> tuple[Tensor, Tensor]:
+        """G_e on either half of a random split of the examples, fresh at every step, [E] each; on a population, G_e."""
 
     def max(self, values: Tensor) -> Tensor:
         """Return the largest of values [E], or its smooth upper bound t logsumexp(values / t) at temperature t."""
@@ -171,13 +171,13 @@ class MomentEnvironments(Environments):
         return torch.zeros_like(self.risk)
 
     @property
-    def halves(self) -> tuple[Environments, Environments]:
+    def split_scale_gradients(self) -> tuple[Tensor, Tensor]:
         self._require_population("a random split")
-        return self, self
+        return self.scale_gradient, self.scale_gradient
 
     def _require_population(self, what: str) -> None:
         if not self._moments.population:
-            raise ValueError(f"{what} needs examples: declare it with `needs_examples` or `needs_halves`")
+            raise ValueError(f"{what} needs examples: declare it with `needs_examples` or `needs_split`")
 
 
 class ExampleEnvironments(Environments):
@@ -227,8 +227,9 @@ class ExampleEnvironments(Environments):
 
     @cached_property
     def scale_gradient(self) -> Tensor:
-        loss = "logistic" if self._examples.logistic else "squared"
-        return dummy_gradient(self._prediction, self._examples.targets, loss=loss)
+        return dummy_gradient(
+            self._prediction, self._examples.targets, loss="logistic" if self._examples.logistic else "squared"
+        )
 
     @cached_property
     def bias_gradient(self) -> Tensor:
@@ -241,13 +242,13 @@ class ExampleEnvironments(Environments):
         return (each.square().mean(-1) - each.mean(-1).square()) / (n - 1)
 
     @property
-    def halves(self) -> tuple[Environments, Environments]:
-        if self._halves is None:
-            raise ValueError("this step has no random split: declare it with `needs_halves`")
-        first, second = (
-            ExampleEnvironments(self._examples.rows(index), self.method, self.parameters) for index in self._halves
-        )
-        return first, second
+    def split_scale_gradients(self) -> tuple[Tensor, Tensor]:
+        if self._half is None:
+            raise ValueError("this step has no random split: declare it with `needs_split`")
+        each = self._slope * self._prediction
+        n = each.shape[-1]
+        first = (each * self._half).sum(-1)
+        return first / ((n + 1) // 2), (each.sum(-1) - first) / (n // 2)
 
 
 def environments(data: Data, method: Method, parameters: Tensor, **context: object) -> Environments:

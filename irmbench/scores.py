@@ -70,7 +70,7 @@ class Tester:
         self._oracle = self._risk(truth.observed(truth.coefficients, self._data.dimension))
 
     def __call__(self, coefficients: Tensor) -> dict[str, float]:
-        """Return the risk in the worst test environment, and its excess over the risk of the causal coefficients there."""
+        """Return the worst test environment's risk, and its excess over the causal coefficients' worst."""
         risk = self._risk(coefficients)
         worst = risk.max()
         return {"worst_test_risk": float(worst), "oracle_gap": float(worst - self._oracle.max())}

@@ -31,6 +31,13 @@ def uses_closed_form(method: Method, solver: Solver, loss: Loss) -> bool:
     return solver.optimizer in ("newton", "closed_form") or not descends(method)
 
 
+def solved_by(method: Method, solver: Solver, loss: Loss) -> str:
+    """Return in words what solves a trial."""
+    if uses_closed_form(method, solver, loss):
+        return "closed form"
+    return "Newton" if solver.optimizer == "newton" else f"{solver.optimizer} {solver.steps:,} steps"
+
+
 def descends(method: Method) -> bool:
     """Whether the method can be run step by step."""
     return method.defines("objective") or method.defines("direction")

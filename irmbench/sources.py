@@ -76,7 +76,7 @@ def shape(name: str, params: bytes) -> tuple[int, int]:
 
 def needs_examples(dataset: Dataset, method: Method, solver: Solver) -> bool:
     """Whether a trial runs on examples rather than on moments."""
-    return solver.data == "sample" and (dataset.loss != "squared" or method.needs_examples or method.needs_halves)
+    return solver.data == "sample" and (dataset.loss != "squared" or method.needs_examples or method.needs_split)
 
 
 def data(key: Source, method: Method, solver: Solver) -> Data:

@@ -1,7 +1,7 @@
 """The store of a run: append-only JSON lines, one writer a file, so that nothing done is ever lost or rewritten.
 
-    DIR/suite.toml, run.json     what was asked for, and by which versions on which machine
-    DIR/records/*.jsonl          one line per finished trial; a later line of the same trial replaces an earlier one
+DIR/suite.toml, run.json     what was asked for, and by which versions on which machine
+DIR/records/*.jsonl          one line per finished trial; a later line of the same trial replaces an earlier one
 """
 
 from __future__ import annotations
@@ -80,5 +80,7 @@ class Writer:
                 file.write(lines)
                 os.fsync(file.fileno())
         except OSError as error:
-            message = f"{self._path}: cannot be written: {error.strerror}; what is done so far is kept, run again to resume"
+            message = (
+                f"{self._path}: cannot be written: {error.strerror}; what is done so far is kept, run again to resume"
+            )
             raise UserError(message) from error

@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-import math
 import tomllib
-import typing
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
@@ -18,8 +16,8 @@ from msgspec import Meta, Struct
 from irmbench import plugins
 from irmbench.errors import UserError, suggest
 from irmbench.interface import Dataset, Method, Solver, stream
+from irmbench.parameters import Table, checked, instances, split
 
-Table = dict[str, Any]
 SOLVERS = ("official", "converged", "population")
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 
@@ -40,7 +38,7 @@ class Experiment(Struct, forbid_unknown_fields=True):
     seeds: Count | None = None  # data seeds; default: the suite's
     draws: Count = 1  # hyper-parameter draws per method: the given values, then random ones
     record_every: Annotated[int, Meta(ge=0)] = 0  # steps between recorded coefficients; 0: none
-    user_methods: bool = False  # also every method that does not come with the package
+    open: bool = False  # whether methods that the suite does not name join: those of a user's own, and asked-for ones
 
 
 class Suite(Struct, forbid_unknown_fields=True):
@@ -99,9 +97,16 @@ def load_suite(name_or_file: str) -> Suite:
 def parse(text: str) -> Suite:
     """Return the suite a TOML text describes; UserError on anything it cannot mean."""
     try:
-        suite = msgspec.convert(tomllib.loads(text), Suite)
+        table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"not TOML: {error}") from error
+    return validated(table)
+
+
+def validated(table: Table) -> Suite:
+    """Return the suite a table describes; UserError on anything it cannot mean."""
+    try:
+        suite = msgspec.convert(table, Suite)
     except msgspec.ValidationError as error:
         raise UserError(_with_suggestion(str(error))) from error
     for index, experiment in enumerate(suite.experiments):
@@ -125,10 +130,10 @@ def trials(suite: Suite) -> list[Trial]:
 
 def _combinations(experiment: Experiment) -> Iterator[Table]:
     """Yield the fields of a trial, but for its data seed."""
-    datasets = [(_split(entry)[0], d) for entry in experiment.datasets for d in instances("datasets", entry)]
+    datasets = [(split(entry)[0], d) for entry in experiment.datasets for d in instances("datasets", entry)]
     entries = [*experiment.methods]
-    if experiment.user_methods:
-        named = {_split(entry)[0] for entry in entries}
+    if experiment.open:
+        named = {split(entry)[0] for entry in entries}
         entries += [name for name, p in plugins.discover("methods").items() if not p.bundled and name not in named]
     methods = [drawn for entry in entries for drawn in _drawn(entry, experiment.draws)]
     for (dataset, d), (method, m, draw), entry in itertools.product(datasets, methods, experiment.solvers):
@@ -146,7 +151,7 @@ def _combinations(experiment: Experiment) -> Iterator[Table]:
 
 def _drawn(entry: str | Table, draws: int) -> Iterator[tuple[str, Method, int]]:
     """Yield a method's instances: draw 0 as given; in the others, what is not given is drawn from its search range."""
-    name, given = _split(entry)
+    name, given = split(entry)
     for method in instances("methods", entry):
         for draw in range(draws):
             searched = {
@@ -157,61 +162,18 @@ def _drawn(entry: str | Table, draws: int) -> Iterator[tuple[str, Method, int]]:
             yield name, dataclasses.replace(method, **searched), draw
 
 
-def instances(kind: str, entry: str | Table) -> list[Any]:
-    """Return a plugin's instances with the parameters of a suite's entry, one for each point of its grid."""
-    name, given = _split(entry)
-    cls = plugins.load(kind, name)
-    grid = {key: value if isinstance(value, list) else [value] for key, value in given.items()}
-    return [checked(cls, name, dict(zip(grid, point, strict=True))) for point in itertools.product(*grid.values())]
-
-
 def _solver(method: Method, entry: str | Table) -> Solver:
     from irmbench.solve import resolve_solver  # it imports the solvers, which listing suites does not need
 
     given = {"name": entry} if isinstance(entry, str) else dict(entry)
     name = given.pop("name", None)
     if name not in SOLVERS:
-        raise UserError(f"solvers: expected a name among {', '.join(SOLVERS)}, got {name!r}.{suggest(str(name), SOLVERS)}")
+        raise UserError(
+            f"solvers: expected a name among {', '.join(SOLVERS)}, got {name!r}.{suggest(str(name), SOLVERS)}"
+        )
     defaults = resolve_solver(method, name)
     changes = {key: getattr(checked(Solver, "solver", given), key) for key in given}
     return dataclasses.replace(defaults, **changes)
-
-
-def checked(cls: type[Any], name: str, given: Table) -> Any:
-    """Return ``cls(**given)`` after checking names, types and ranges of its fields."""
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    hints = typing.get_type_hints(cls)
-    values = {}
-    for key, value in given.items():
-        if key not in fields:
-            known = ", ".join(fields) or "none"
-            raise UserError(f"{name}: unknown parameter {key!r}.{suggest(key, fields)} It has: {known}")
-        values[key] = _check_value(f"{name}.{key}", value, hints[key], fields[key].metadata)
-    return cls(**values)
-
-
-def _check_value(where: str, value: Any, expected: Any, limits: typing.Mapping[str, Any]) -> Any:
-    try:
-        converted = msgspec.convert(value, expected)
-    except msgspec.ValidationError as error:
-        raise UserError(f"{where}: {str(error)[0].lower()}{str(error)[1:]}") from error
-    if isinstance(converted, float) and not math.isfinite(converted):
-        raise UserError(f"{where}: expected a finite number, got {converted}")
-    low, high = limits.get("low"), limits.get("high")
-    if low is not None and converted < low:
-        raise UserError(f"{where}: expected at least {low}, got {converted}")
-    if high is not None and converted > high:
-        raise UserError(f"{where}: expected at most {high}, got {converted}")
-    return converted
-
-
-def _split(entry: str | Table) -> tuple[str, Table]:
-    """Return an entry's id and the parameters given with it."""
-    if isinstance(entry, str):
-        return entry, {}
-    if not isinstance(entry.get("id"), str):
-        raise UserError(f'a table of a method or dataset needs its id, as in {{ id = "erm" }}; got {entry}')
-    return entry["id"], {key: value for key, value in entry.items() if key != "id"}
 
 
 def _with_suggestion(message: str) -> str:

@@ -42,7 +42,7 @@ class IRMv1(Method):
         return self.variant in ("split", "ustat")
 
     @property
-    def needs_halves(self) -> bool:
+    def needs_split(self) -> bool:
         return self.variant == "split"
 
     def parameters(self, start: Tensor) -> Tensor:
@@ -71,8 +71,8 @@ class IRMv1(Method):
             case "scale_sq":
                 return env.scale_gradient**2
             case "split":
-                first, second = env.halves
-                return first.scale_gradient * second.scale_gradient
+                first, second = env.split_scale_gradients
+                return first * second
             case "ustat":
                 return env.scale_gradient**2 - env.scale_gradient_variance
             case "scale_bias":

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from irmbench.interface import CLOSED_FORM, Oracle, Moments, Tolerance, Truth
+from irmbench.interface import CLOSED_FORM, Moments, Oracle, Tolerance, Truth
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from irmbench.interface import CLOSED_FORM, Oracle, Moments, Tolerance, Truth
+from irmbench.interface import CLOSED_FORM, Moments, Oracle, Tolerance, Truth
 
 
 @dataclass(frozen=True)

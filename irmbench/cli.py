@@ -1,0 +1,172 @@
+"""The command line: ``python -m irmbench``.
+
+Only what a command needs is imported, inside it: ``--help`` and ``list`` load neither torch nor pandas nor seaborn.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from irmbench.errors import UserError, suggest
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+KINDS = ("methods", "datasets", "suites")
+
+
+class SolverName(StrEnum):
+    """The solvers a suite can name."""
+
+    official = "official"
+    converged = "converged"
+    population = "population"
+
+
+class Device(StrEnum):
+    """Where batches run."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Commands(TyperGroup):
+    """The commands; an unknown one gets a suggestion."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the arguments name."""
+        known = self.list_commands(ctx)
+        if args and args[0] not in known:
+            raise UserError(f"unknown command {args[0]!r}.{suggest(args[0], known)} Commands: {', '.join(known)}")
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=Commands, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def start(context: typer.Context) -> None:
+    """Tell which invariance method recovers the causal coefficients. With no command: run the suite `quick`."""
+    if context.invoked_subcommand is None:
+        _run("quick")
+
+
+@app.command()
+def run(
+    suite: Annotated[str, typer.Argument(help="a suite's name, or a TOML file")],
+    out: Annotated[Path | None, typer.Option(help="folder of the run; default: results/<suite>")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="data seeds, in place of the suite's")] = None,
+    methods: Annotated[str, typer.Option(help="run only these, separated by commas; others than the suite's too")] = "",
+    datasets: Annotated[str, typer.Option(help="run only these, separated by commas")] = "",
+    solver: Annotated[SolverName | None, typer.Option(help="run only this solver")] = None,
+    device: Annotated[Device, typer.Option(help="where batches run")] = Device.cpu,
+    workers: Annotated[int | None, typer.Option(min=1, help="processes; default: one per core")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="methods.irmv1.penalty_weight=1e4")] = None,
+    record_every: Annotated[int | None, typer.Option(min=0, help="steps between recorded coefficients")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="delete the folder's earlier records first")] = False,
+) -> None:
+    """Run or resume a suite; print its leaderboard, write its records, tables and plots."""
+    from irmbench.changes import Changes
+
+    changes = Changes(
+        seeds=seeds,
+        methods=_names(methods),
+        datasets=_names(datasets),
+        solver=solver,
+        record_every=record_every,
+        values=tuple(change or ()),
+    )
+    _run(suite, out=out, changes=changes, device=device, workers=workers, fresh=fresh)
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="methods, datasets, suites, or the name of one")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="print a list of JSON objects, each with its id")] = False,
+) -> None:
+    """List what there is; for a name, its paper, family, assumptions and parameters."""
+    from irmbench import listing
+
+    if as_json or what not in ("", *KINDS):
+        entries = listing.details(what)
+        typer.echo(json.dumps(entries, indent=2) if as_json else listing.describe(entries))
+        return
+    for kind in KINDS if not what else (what,):
+        typer.echo(listing.summaries(kind))
+
+
+@app.command()
+def show(folder: Annotated[Path, typer.Argument(help="the folder of a run")]) -> None:
+    """Print the leaderboard of a run."""
+    from irmbench.store import Store
+
+    _print_leaderboard(list(Store(folder).records().values()))
+
+
+@app.command()
+def rerun(
+    folder: Annotated[Path, typer.Argument(help="the folder of a run")],
+    trial_id: Annotated[str, typer.Argument(help="the id of a trial, as trials.csv has it")],
+) -> None:
+    """Run one trial again from its own record, and print it beside the record; nothing is stored."""
+    from irmbench import runner
+
+    stored, new = runner.rerun(folder, trial_id)
+    for name, record in (("stored", stored), ("now", new)):
+        values = {
+            key: record.get(key)
+            for key in ("status", "distance", "coefficients", "error")
+            if record.get(key) is not None
+        }
+        typer.echo(f"{name:7} {json.dumps(values)}")
+    raise typer.Exit(FAILED if new["status"] == "failed" else 0)
+
+
+def _run(suite: str, **options: Any) -> None:
+    from irmbench import runner
+    from irmbench.suite import load_suite
+
+    summary = runner.run_suite(load_suite(suite), runner.Options(**options))
+    _print_leaderboard(summary.records)
+    typer.echo(str(summary))
+    raise typer.Exit(FAILED if summary.statuses.get("failed") else 0)
+
+
+def _print_leaderboard(records: list[dict[str, Any]]) -> None:
+    import pandas as pd
+    from rich.console import Console
+
+    from irmbench.tables import leaderboard
+    from irmbench.terminal import leaderboard_table
+
+    if not records:
+        raise UserError("the run has no records yet")
+    Console().print(leaderboard_table(leaderboard(pd.DataFrame(records))))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def main() -> None:
+    """Run the command line; every error of usage or input is one line on stderr and exit code 2."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except UserError as error:
+        _fail(str(error))
+    except TyperException as error:
+        _fail(error.format_message())
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("interrupted; what is done is kept, and the same command resumes it", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _fail(message: str) -> None:
+    typer.echo("irmbench: " + " ".join(message.split()), err=True)
+    sys.exit(USAGE)

@@ -1,0 +1,142 @@
+"""Run a suite from end to end: trials to jobs, jobs to records, records to tables and plots."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+import msgspec
+import torch
+from loky import get_reusable_executor
+from tqdm import tqdm
+
+from irmbench import outputs, provenance
+from irmbench.changes import Changes, change
+from irmbench.errors import UserError
+from irmbench.execution import Job, execute, plan, run_job, screen
+from irmbench.store import Record, Store
+from irmbench.suite import Suite, Trial, trials
+
+REASONS = 5  # why trials failed or do not apply: the most frequent are printed, all are in trials.csv
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a suite is run.
+
+    Attributes:
+        out: the folder of the run; default: results/<suite>.
+        changes: what is changed about the suite.
+        device: where batches run, cpu or cuda.
+        workers: processes; default: one per available core, and on cuda one.
+        fresh: whether earlier records are deleted first.
+
+    """
+
+    out: Path | None = None
+    changes: Changes = field(default_factory=Changes)
+    device: str = "cpu"
+    workers: int | None = None
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of a run: its folder, its seconds, the records of its planned trials, how many were there before."""
+
+    folder: Path
+    seconds: float
+    records: list[Record]
+    resumed: int
+    notices: list[str]
+
+    @property
+    def statuses(self) -> Counter[str]:
+        """Trials by status."""
+        return Counter(record["status"] for record in self.records)
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in sorted(self.statuses.items()))
+        resumed = f" ({self.resumed:,} of them from before)" if self.resumed else ""
+        reasons = Counter(
+            f"{record['status'].replace('_', ' ')}: {record['error'].strip().splitlines()[-1]}"
+            for record in self.records
+            if record["status"] != "ok"
+        )
+        lines = [f"{count:,} {reason}" for reason, count in reasons.most_common(REASONS)]
+        return "\n".join([f"{counts}{resumed}; {self.seconds:.0f} s", *lines, *self.notices, f"in {self.folder}"])
+
+
+def run_suite(suite: Suite, options: Options) -> Summary:
+    """Run or resume a suite, and write its tables and plots."""
+    started = time.perf_counter()
+    _check_device(options.device)
+    suite = change(suite, options.changes)
+    planned = trials(suite)
+    store = Store(options.out or Path("results", suite.name))
+    store.create()
+    if options.fresh:
+        store.clear()
+    known = store.records()
+    missing = [trial for trial in planned if known.get(trial.id, {"status": "failed"})["status"] == "failed"]
+    provenance.write(store.folder, suite, len(planned))
+    _run(suite.name, missing, store, options)
+    notices = time_penalties(suite.timing, store.folder) if suite.timing else []
+    ids = {trial.id for trial in planned}
+    records = [record for key, record in store.records().items() if key in ids]
+    outputs.write(store.folder, records)
+    return Summary(store.folder, time.perf_counter() - started, records, len(planned) - len(missing), notices)
+
+
+def rerun(folder: Path, trial_id: str) -> tuple[Record, Record]:
+    """Run one trial again from its record in a run; return that record, and the new one, which is not stored."""
+    records = Store(folder).records()
+    if trial_id not in records:
+        raise UserError(f"{folder}: has no trial {trial_id!r}; the ids are in its trials.csv")
+    trial = msgspec.convert({k: v for k, v in records[trial_id].items() if k in Trial.__struct_fields__}, Trial)
+    runnable, refused = screen([trial])
+    (new,) = run_job(Job(runnable, 1)) if runnable else refused
+    return records[trial_id], new
+
+
+def _run(suite: str, missing: list[Trial], store: Store, options: Options) -> None:
+    """Run the trials and store each job's records as it ends."""
+    runnable, refused = screen(missing)
+    jobs = plan(runnable, options.device)
+    writer = store.writer()
+    # `disable=None`: quiet where standard error is no terminal.
+    with _pool(options, len(jobs)) as pool, tqdm(total=len(missing), unit="trial", disable=None) as progress:
+        for records in chain([refused], execute(jobs, pool)):
+            if records:
+                writer.write({"suite": suite, **record} for record in records)
+                progress.update(len(records))
+
+
+@contextmanager
+def _pool(options: Options, jobs: int) -> Iterator[Executor | None]:
+    """Yield worker processes, or None where one process is enough."""
+    workers = min(options.workers or (1 if options.device == "cuda" else _cores()), jobs)
+    if workers <= 1:
+        yield None
+        return
+    pool = get_reusable_executor(max_workers=workers, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(kill_workers=True)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_device(device: str) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: PyTorch finds no CUDA device on this machine; use --device cpu")
