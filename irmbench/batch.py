@@ -94,9 +94,9 @@ class Batch:
         own = {f.name for f in dataclasses.fields(self.method)}
         return dataclasses.replace(self.method, **{k: v for k, v in hyper.items() if k in own})
 
-    def view(self, data: Tensors, hyper: Hyper, parameters: Tensor, **context: Any) -> Environments:
+    def view(self, data: Tensors, method: Method, parameters: Tensor, **context: Any) -> Environments:
         """Return one trial's environments, from its data's tensors, at its parameters."""
-        return environments(self.data.with_tensors(*data), self.one(hyper), parameters, **context)
+        return environments(self.data.with_tensors(*data), method, parameters, **context)
 
     def full(self, start: Tensor) -> Tensor:
         """Return parameters [S, H, ...] whose coefficients are ``start`` [P] in every trial."""

@@ -95,9 +95,10 @@ def one_step(batch: Batch) -> Callable[..., Tensors]:
 def _direction(
     batch: Batch, data: Tensors, hyper: Hyper, parameters: Tensor, state: Tensor, step: Tensor, half: Tensors
 ) -> tuple[Tensor, Tensor]:
-    env = batch.view(data, hyper, parameters, step=step, state=state, half=half[0] if half else None)
-    env.state = env.method.next_state(env)
-    direction = env.method.direction(env)
+    method = batch.one(hyper)
+    env = batch.view(data, method, parameters, step=step, state=state, half=half[0] if half else None)
+    env.state = method.next_state(env)
+    direction = method.direction(env)
     if any(solver.weight_decay for solver in batch.solvers):
         direction = direction + hyper["weight_decay"] * parameters
     return direction, env.state
@@ -120,9 +121,10 @@ def _diagnose(batch: Batch, own: Tensors, shared: Tensors) -> dict[str, Tensor]:
         return {}
 
     def look(data: Tensors, hyper: Hyper, parameters: Tensor, step: Tensor, *half: Tensor) -> Tensors:
+        method = batch.one(hyper)
+
         def objective(at: Tensor) -> Tensor:
-            env = batch.view(data, hyper, at, step=step, half=half[0] if half else None)
-            return env.method.objective(env)
+            return method.objective(batch.view(data, method, at, step=step, half=half[0] if half else None))
 
         gradient, value = torch.func.grad_and_value(objective)(parameters)
         return gradient.norm(), value

@@ -92,7 +92,7 @@ def record(trial: Trial, outcome: dict[str, Any], seconds: float) -> Record:
         **msgspec.to_builtins(trial),
         "dataset_label": dataset.label,
         "method_label": method.label,
-        "solved_by": solved_by(method, solver, dataset.loss),
+        "solved_by": "" if outcome["status"] == "not_applicable" else solved_by(method, solver, dataset.loss),
         "assumption_class": dataset.setting.assumption_class,
         "seconds": seconds,
         "finished": datetime.now(UTC).isoformat(),

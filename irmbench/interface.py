@@ -5,14 +5,14 @@ A plugin is one file holding one frozen dataclass, named as the file: ``methods/
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from irmbench.fields import Search, hyper, label, log_uniform, uniform
 from irmbench.moments import Examples, Moments
 from irmbench.risks import Environments
 
@@ -42,49 +42,6 @@ __all__ = [
 Answer = Literal["yes", "no", "partly"]
 Loss = Literal["squared", "logistic"]
 Array = np.ndarray[Any, np.dtype[np.float64]]
-
-
-@dataclass(frozen=True)
-class Search:
-    """A distribution to search a hyper-parameter over: U(low, high), or 10 to the power of it."""
-
-    low: float
-    high: float
-    logarithmic: bool
-
-    def draw(self, rng: np.random.Generator) -> float:
-        """Return one draw."""
-        exponent = float(rng.uniform(self.low, self.high))
-        return 10**exponent if self.logarithmic else exponent
-
-    def __str__(self) -> str:
-        return f"{'10^' if self.logarithmic else ''}U({self.low:g}, {self.high:g})"
-
-
-def log_uniform(low: float, high: float) -> Search:
-    """Return the distribution of ``10 ** U(low, high)``."""
-    return Search(low, high, logarithmic=True)
-
-
-def uniform(low: float, high: float) -> Search:
-    """Return the uniform distribution on ``[low, high]``."""
-    return Search(low, high, logarithmic=False)
-
-
-def hyper(
-    default: Any,
-    help: str,
-    *,
-    search: Search | None = None,
-    low: float | None = None,
-    high: float | None = None,
-) -> Any:
-    """Declare a hyper-parameter: its default, what it is, how it is searched and the values it may take.
-
-    Float fields are batched over trials, so inside a method they may be tensors; fields of any other type are fixed
-    within a batch and may steer Python control flow.
-    """
-    return field(default=default, metadata={"help": help, "search": search, "low": low, "high": high})
 
 
 @dataclass(frozen=True)
@@ -182,7 +139,7 @@ class Method:
     @property
     def label(self) -> str:
         """The id and the hyper-parameters that are not the defaults, for tables and plots."""
-        return _label(self)
+        return label(self)
 
     @property
     def needs_examples(self) -> bool:
@@ -266,7 +223,7 @@ class Dataset:
     @property
     def label(self) -> str:
         """The id and the parameters that are not the defaults, for tables and plots."""
-        return _label(self)
+        return label(self)
 
     def truth(self, seed: int) -> Truth:
         """Return the causal coefficients under ``seed``."""
@@ -287,14 +244,6 @@ class Dataset:
     def test_population(self, seed: int) -> Moments | None:
         """Return the held-out test environments' exact moments, or None where they have no closed form."""
         return None
-
-
-def _label(plugin: Method | Dataset) -> str:
-    values = {
-        f.name: getattr(plugin, f.name) for f in dataclasses.fields(plugin) if getattr(plugin, f.name) != f.default
-    }
-    shown = [f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()]
-    return " ".join([type(plugin).__module__.rpartition(".")[2], *shown])
 
 
 def stream(role: str, *keys: int) -> np.random.Generator:

@@ -149,8 +149,8 @@ class Problem:
         path = self._batch.method.path
         if path in hyper:
             hyper = {**hyper, path: hyper[path] * fraction}
-        env = self._batch.view(data, hyper, parameters.view(self.parameters), smoothing=smoothing)
-        return env.method.objective(env)
+        method = self._batch.one(hyper)
+        return method.objective(self._batch.view(data, method, parameters.view(self.parameters), smoothing=smoothing))
 
     def _value_gradient_hessian(
         self, data: Tensors, hyper: Hyper, parameters: Tensor, fraction: Tensor, smoothing: Tensor

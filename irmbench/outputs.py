@@ -1,26 +1,55 @@
-"""What a run leaves for people: CSV tables and plots, rebuilt from its records."""
+"""What a run leaves for people: CSV tables and plots, rebuilt from its records and timings."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
 from irmbench.errors import UserError
 from irmbench.store import Record
+from irmbench.suite import Timing
 from irmbench.tables import leaderboard, trials_csv
+
+TIMINGS = "penalty_timing.csv"
 
 
 def write(folder: Path, records: list[Record]) -> None:
-    """Write trials.csv, leaderboard.csv and plots/ of a run's records."""
-    from irmbench import plots  # seaborn: slow to import, and only runs draw
+    """Write trials.csv, leaderboard.csv and plots/ of a run's records, and of its timings where there are some."""
+    from irmbench import plots  # seaborn: slow to import
 
     frame = pd.DataFrame(records)
-    try:
+    timings = pd.read_csv(folder / TIMINGS) if (folder / TIMINGS).exists() else None
+    with _writing(folder):
         (folder / "trials.csv").write_text(trials_csv(frame), encoding="utf-8")
         (folder / "leaderboard.csv").write_text(leaderboard(frame).to_csv(index=False), encoding="utf-8")
-        plots.save_all(frame, folder)
+        plots.save_all(frame, folder, timings)
+
+
+def time_penalties(timing: Timing, folder: Path) -> list[str]:
+    """Time the penalty on every device present, write penalty_timing.csv, and return what to say of it."""
+    from irmbench.timing import Case, time_penalty
+
+    rows, notices = time_penalty(cases=[Case(*case) for case in timing.cases], pairs=timing.pairs)
+    with _writing(folder):
+        pd.DataFrame(rows).to_csv(folder / TIMINGS, index=False)
+    return [*map(_timing_line, rows), *notices]
+
+
+def _timing_line(row: dict[str, float | str]) -> str:
+    return (
+        f"penalty on {row['device']}, {row['environments']} x {row['n']:,} {row['dtype']}: "
+        f"{row['seconds_fast']:.2e} s forward and backward, {row['speedup']:.1f}x as fast as double backward "
+        f"[{row['speedup_lo']:.1f}, {row['speedup_hi']:.1f}], {row['pairs']} pairs, {row['confidence']:.0%} interval"
+    )
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise UserError(
-            f"{folder}: tables and plots cannot be written: {error.strerror}; the records are kept"
-        ) from error
+        message = f"{folder}: tables and plots cannot be written: {error.strerror}; the records are kept"
+        raise UserError(message) from error

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -24,10 +24,14 @@ from torch.nn.functional import softplus
 from irmbench.moments import Examples, Moments
 from irmbench.penalty import dummy_gradient
 
-if TYPE_CHECKING:
-    from irmbench.interface import Method
-
 Data = Moments | Examples
+
+
+class Parametrisation(Protocol):
+    """Parameters in, coefficients out: all that risks ask of a method."""
+
+    def coefficients(self, parameters: Tensor) -> Tensor:
+        """Return the coefficients [P] of the given parameters."""
 
 
 class Environments(ABC):
@@ -44,7 +48,8 @@ class Environments(ABC):
 
     def __init__(
         self,
-        method: Method,
+        data: Any,
+        method: Parametrisation,
         parameters: Tensor,
         *,
         step: Tensor | None = None,
@@ -52,7 +57,7 @@ class Environments(ABC):
         half: Tensor | None = None,
         smoothing: Tensor | None = None,
     ) -> None:
-        self.method = method
+        self._data, self._method = data, method
         self.parameters = parameters
         self.coefficients = method.coefficients(parameters)
         self.step = torch.zeros(()) if step is None else step
@@ -60,20 +65,15 @@ class Environments(ABC):
         self.smoothing = smoothing
         self._half = half  # 1 for the examples of a random half, 0 for the others, [E, n]
 
-    @abstractmethod
-    def _like(self, parameters: Tensor) -> Self: ...
-
     def at(self, parameters: Tensor) -> Self:
         """Return the same environments looked at from other parameters."""
-        return self._like(parameters)
-
-    def _context(self) -> dict[str, object]:
-        return {"step": self.step, "state": self.state, "half": self._half, "smoothing": self.smoothing}
+        context = {"step": self.step, "state": self.state, "half": self._half, "smoothing": self.smoothing}
+        return type(self)(self._data, self._method, parameters, **context)
 
     @property
-    @abstractmethod
     def intercept(self) -> bool:
         """Whether the last coefficient is an intercept."""
+        return bool(self._data.intercept)
 
     @property
     @abstractmethod
@@ -120,25 +120,16 @@ class Environments(ABC):
 class MomentEnvironments(Environments):
     """Environments as moments: squared loss, O(E P^2) whatever the number of examples."""
 
-    def __init__(self, moments: Moments, method: Method, parameters: Tensor, **context: object) -> None:
-        super().__init__(method, parameters, **context)  # type: ignore[arg-type]
-        self._moments = moments
-
-    def _like(self, parameters: Tensor) -> Self:
-        return type(self)(self._moments, self.method, parameters, **self._context())
-
-    @property
-    def intercept(self) -> bool:
-        return self._moments.intercept
+    _data: Moments
 
     @property
     def share(self) -> Tensor:
-        return self._moments.share
+        return self._data.share
 
     @cached_property
     def _gram_phi(self) -> Tensor:
         # A row vector times one matrix [P, E P]: under vmap the draws of a seed become the rows of a single product.
-        gram = self._moments.gram
+        gram = self._data.gram
         return (self.coefficients @ gram.flatten(0, 1).mT).view(gram.shape[:2])
 
     @cached_property
@@ -147,15 +138,15 @@ class MomentEnvironments(Environments):
 
     @cached_property
     def _product(self) -> Tensor:
-        return (self._moments.cross * self.coefficients).sum(-1)
+        return (self._data.cross * self.coefficients).sum(-1)
 
     @cached_property
     def risk(self) -> Tensor:
-        return self._square - 2 * self._product + self._moments.target_square
+        return self._square - 2 * self._product + self._data.target_square
 
     @cached_property
     def gradient(self) -> Tensor:
-        return 2 * (self._gram_phi - self._moments.cross)
+        return 2 * (self._gram_phi - self._data.cross)
 
     @cached_property
     def scale_gradient(self) -> Tensor:
@@ -163,7 +154,7 @@ class MomentEnvironments(Environments):
 
     @cached_property
     def bias_gradient(self) -> Tensor:
-        return 2 * ((self._moments.input_mean * self.coefficients).sum(-1) - self._moments.target_mean)
+        return 2 * ((self._data.input_mean * self.coefficients).sum(-1) - self._data.target_mean)
 
     @property
     def scale_gradient_variance(self) -> Tensor:
@@ -176,59 +167,50 @@ class MomentEnvironments(Environments):
         return self.scale_gradient, self.scale_gradient
 
     def _require_population(self, what: str) -> None:
-        if not self._moments.population:
+        if not self._data.population:
             raise ValueError(f"{what} needs examples: declare it with `needs_examples` or `needs_split`")
 
 
 class ExampleEnvironments(Environments):
     """Environments as examples: logistic loss, per-example variances and random splits, O(E n P)."""
 
-    def __init__(self, examples: Examples, method: Method, parameters: Tensor, **context: object) -> None:
-        super().__init__(method, parameters, **context)  # type: ignore[arg-type]
-        self._examples = examples
-
-    def _like(self, parameters: Tensor) -> Self:
-        return type(self)(self._examples, self.method, parameters, **self._context())
-
-    @property
-    def intercept(self) -> bool:
-        return self._examples.intercept
+    _data: Examples
 
     @property
     def share(self) -> Tensor:
-        environments = self._examples.targets.shape[0]
-        return torch.full_like(self._examples.targets[:, 0], 1 / environments)
+        environments = self._data.targets.shape[0]
+        return torch.full_like(self._data.targets[:, 0], 1 / environments)
 
     @cached_property
     def _prediction(self) -> Tensor:
-        inputs = self._examples.inputs
+        inputs = self._data.inputs
         if not self.intercept:
             return inputs @ self.coefficients
         return inputs @ self.coefficients[:-1] + self.coefficients[-1]
 
     @cached_property
     def risk(self) -> Tensor:
-        if self._examples.logistic:
-            return softplus((1 - 2 * self._examples.targets) * self._prediction).mean(-1)
-        return (self._prediction - self._examples.targets).square().mean(-1)
+        if self._data.logistic:
+            return softplus((1 - 2 * self._data.targets) * self._prediction).mean(-1)
+        return (self._prediction - self._data.targets).square().mean(-1)
 
     @cached_property
     def _slope(self) -> Tensor:
         """The derivative of each example's loss in its prediction, [E, n]."""
-        if self._examples.logistic:
-            return self._prediction.sigmoid() - self._examples.targets
-        return 2 * (self._prediction - self._examples.targets)
+        if self._data.logistic:
+            return self._prediction.sigmoid() - self._data.targets
+        return 2 * (self._prediction - self._data.targets)
 
     @cached_property
     def gradient(self) -> Tensor:
         n = self._slope.shape[-1]
-        inputs = (self._slope[:, None, :] @ self._examples.inputs)[:, 0] / n
+        inputs = (self._slope[:, None, :] @ self._data.inputs)[:, 0] / n
         return torch.cat([inputs, self.bias_gradient[:, None]], -1) if self.intercept else inputs
 
     @cached_property
     def scale_gradient(self) -> Tensor:
         return dummy_gradient(
-            self._prediction, self._examples.targets, loss="logistic" if self._examples.logistic else "squared"
+            self._prediction, self._data.targets, loss="logistic" if self._data.logistic else "squared"
         )
 
     @cached_property
@@ -251,7 +233,8 @@ class ExampleEnvironments(Environments):
         return first / ((n + 1) // 2), (each.sum(-1) - first) / (n // 2)
 
 
-def environments(data: Data, method: Method, parameters: Tensor, **context: object) -> Environments:
+def environments(data: Data, method: Parametrisation, parameters: Tensor, **context: Any) -> Environments:
     """Return the environments in ``data`` (without batch dimensions) as ``method`` sees them at ``parameters``."""
-    kind = MomentEnvironments if isinstance(data, Moments) else ExampleEnvironments
-    return kind(data, method, parameters, **context)  # type: ignore[arg-type]
+    if isinstance(data, Moments):
+        return MomentEnvironments(data, method, parameters, **context)
+    return ExampleEnvironments(data, method, parameters, **context)

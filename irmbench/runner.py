@@ -88,7 +88,7 @@ def run_suite(suite: Suite, options: Options) -> Summary:
     missing = [trial for trial in planned if known.get(trial.id, {"status": "failed"})["status"] == "failed"]
     provenance.write(store.folder, suite, len(planned))
     _run(suite.name, missing, store, options)
-    notices = time_penalties(suite.timing, store.folder) if suite.timing else []
+    notices = outputs.time_penalties(suite.timing, store.folder) if suite.timing else []
     ids = {trial.id for trial in planned}
     records = [record for key, record in store.records().items() if key in ids]
     outputs.write(store.folder, records)

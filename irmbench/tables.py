@@ -13,9 +13,8 @@ from irmbench.statistics import LEVEL, mean_interval
 ROW = ["solver", "method_label", "solved_by"]
 ORACLES = ("oracle_beta", "oracle_parents")
 CAPTION = (
-    "Relative l2 distance to the causal coefficients: mean over data seeds, each the mean over the class's datasets "
-    f"[{LEVEL:.0%} percentile bootstrap interval over n seeds]. Zero coefficients have distance 1. Not selected: "
-    "hyper-parameters are the suite's."
+    "||b - b*|| / ||b*||: mean over n data seeds, each the mean over the class's datasets, and its "
+    f"{LEVEL:.0%} percentile bootstrap interval over seeds. Hyper-parameters are the suite's, not selected."
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -13,9 +14,9 @@ def leaderboard_table(board: pd.DataFrame) -> Table:
     """Return a leaderboard with a row per method and solver and a column per assumption class."""
     classes = list(dict.fromkeys(board["assumption_class"].sort_values()))
     best = _best(board)
-    table = Table(title="Who recovers the causal coefficients", caption=_caption(board), caption_justify="left")
-    table.add_column("method")
-    table.add_column("solved by")
+    title = "Relative distance to the causal coefficients (0: recovered, 1: as far as zero is)"
+    table = Table(title=title, caption=_caption(board), caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("method", overflow="fold")
     for name in classes:
         table.add_column(name, justify="right")
     for solver, of_solver in board.groupby("solver", sort=False):
@@ -23,7 +24,8 @@ def leaderboard_table(board: pd.DataFrame) -> Table:
         table.add_row(Text(str(solver), style="bold"))
         for (label, solved_by), rows in of_solver.groupby(["method_label", "solved_by"], sort=False):
             cells = {row["assumption_class"]: _cell(row, index in best) for index, row in rows.iterrows()}
-            table.add_row(f"  {label}", str(solved_by), *(cells.get(name, Text("")) for name in classes))
+            name = f"{label} ({solved_by})" if solved_by else str(label)
+            table.add_row(Text(name), *(cells.get(of_class, Text("")) for of_class in classes))
     return table
 
 
@@ -36,12 +38,15 @@ def _best(board: pd.DataFrame) -> set[int]:
 def _cell(row: pd.Series, best: bool) -> Text:
     if row["n"] == 0:
         return Text(f"{row['failed']} failed" if row["failed"] else "n/a", style="red" if row["failed"] else "dim")
-    interval = "" if pd.isna(row["low"]) else f" [{row['low']:.3f},\u00a0{row['high']:.3f}]"
-    failed = f" ({row['failed']} failed)" if row["failed"] else ""
-    return Text(f"{row['distance']:.3f}{interval}{failed}", style="bold green" if best else "")
+    cell = Text(f"{row['distance']:.3f}", style="bold green" if best else "")
+    if not pd.isna(row["low"]):
+        cell.append(f" {row['low']:.3f}–{row['high']:.3f}", style="dim")
+    if row["failed"]:
+        cell.append(f" {row['failed']} failed", style="red")
+    return cell
 
 
 def _caption(board: pd.DataFrame) -> str:
     n = board.loc[board["n"] > 0, "n"]
     seeds = f"n = {n.min()}" if n.min() == n.max() else f"n = {n.min()} to {n.max()}"
-    return f"{CAPTION} {seeds}. n/a: not applicable. Best of each column in bold, oracles aside."
+    return f"{CAPTION} {seeds}. n/a: not applicable. In bold: the best of each column, oracles aside."

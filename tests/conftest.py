@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import irmbench
+
 settings.register_profile("irmbench", deadline=None)  # a busy machine is no failure
 settings.load_profile("irmbench")
 
 ROOT = Path(__file__).resolve().parents[1]
 RunPython = Callable[..., str]
+WritePlugin = Callable[[str, str, str], Path]
 
 
 @pytest.fixture
@@ -32,3 +35,19 @@ def run_python(tmp_path: Path) -> RunPython:
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def write_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WritePlugin:
+    """Write a plugin's file into a folder of a user's own that is on the plugin path; names must differ over tests."""
+    folder = tmp_path / "mine"
+    for kind in ("methods", "datasets"):
+        (folder / kind).mkdir(parents=True)
+    monkeypatch.setattr(irmbench, "__path__", [*irmbench.__path__, str(folder)])
+
+    def write(kind: str, name: str, code: str) -> Path:
+        file = folder / kind / f"{name}.py"
+        file.write_text(code)
+        return file
+
+    return write

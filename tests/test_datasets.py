@@ -158,7 +158,9 @@ def test_third_unit_test_has_its_published_oracle_error():
 def test_third_unit_test_s_shortcut_changes_with_the_environment():
     data = dataset("unit_test_3")
     examples = data.sample(N, 0)
-    means = [(examples.inputs[e, : N // 2, 5:].mean(0) - torch.tensor(env.mean)) for e, env in enumerate(data.training(0))]
+    means = [
+        (examples.inputs[e, : N // 2, 5:].mean(0) - torch.tensor(env.mean)) for e, env in enumerate(data.training(0))
+    ]
     assert torch.stack(means).abs().max() < 5 * 0.1 / math.sqrt(N // 2)
 
 

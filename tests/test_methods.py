@@ -263,7 +263,11 @@ def test_the_order_of_environments_does_not_matter(name):
     data = dataset("irm_appendix_d", n=100)
     base = batch(data, method(name), Solver(optimizer="adam", learning_rate=1e-3, steps=20))
     flipped = type(base)(
-        base.methods, base.data.with_tensors(*(t.flip(1) for t in base.data.tensors)), base.truths, base.solvers, base.seeds
+        base.methods,
+        base.data.with_tensors(*(t.flip(1) for t in base.data.tensors)),
+        base.truths,
+        base.solvers,
+        base.seeds,
     )
     assert_close(solve(flipped).coefficients, solve(base).coefficients, rtol=1e-10, atol=1e-12)
 

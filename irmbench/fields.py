@@ -1,0 +1,61 @@
+"""The fields of plugins: hyper-parameters with their defaults, search ranges and limits."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Search:
+    """A distribution to search a hyper-parameter over: U(low, high), or 10 to the power of it."""
+
+    low: float
+    high: float
+    logarithmic: bool
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """Return one draw."""
+        exponent = float(rng.uniform(self.low, self.high))
+        return 10**exponent if self.logarithmic else exponent
+
+    def __str__(self) -> str:
+        return f"{'10^' if self.logarithmic else ''}U({self.low:g}, {self.high:g})"
+
+
+def log_uniform(low: float, high: float) -> Search:
+    """Return the distribution of ``10 ** U(low, high)``."""
+    return Search(low, high, logarithmic=True)
+
+
+def uniform(low: float, high: float) -> Search:
+    """Return the uniform distribution on ``[low, high]``."""
+    return Search(low, high, logarithmic=False)
+
+
+def hyper(
+    default: Any,
+    help: str,
+    *,
+    search: Search | None = None,
+    low: float | None = None,
+    high: float | None = None,
+) -> Any:
+    """Declare a hyper-parameter: its default, what it is, how it is searched and the values it may take.
+
+    Float fields are batched over trials, so inside a method they may be tensors; fields of any other type are fixed
+    within a batch and may steer Python control flow.
+    """
+    return field(default=default, metadata={"help": help, "search": search, "low": low, "high": high})
+
+
+def label(plugin: Any) -> str:
+    """Return a plugin's id and the fields that are not at their defaults."""
+    values = {
+        f.name: getattr(plugin, f.name) for f in dataclasses.fields(plugin) if getattr(plugin, f.name) != f.default
+    }
+    shown = [f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()]
+    return " ".join([type(plugin).__module__.rpartition(".")[2], *shown])
