@@ -1,8 +1,8 @@
 """Batches: what a method says of one trial, done for all seeds and all hyper-parameters at once.
 
 A batch is a rectangle of S data seeds by H hyper-parameter draws of one method, which share the data of their seed. A
-function of one trial is lifted to the rectangle with ``torch.func.vmap`` and traced once into a flat list of tensor
-operators, so that a step of a thousand trials costs the dispatch of one.
+function of one trial is lifted to the rectangle with ``torch.func.vmap``, so that a step of a thousand trials costs the
+dispatch of one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.func import vmap
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from irmbench.interface import Loss, Method, Solver, Truth, stream
 from irmbench.moments import Examples, Moments, compress
@@ -121,20 +120,6 @@ class Batch:
         lifted = vmap(lifted, in_dims=(None, 0, 0, None))
         lifted = vmap(lifted, in_dims=(0, None, 0, 0))
         return lambda *arguments: lifted(self.data.tensors, self.hyper, arguments[:own], arguments[own:])
-
-
-def trace(function: Callable[..., Any], *arguments: Tensor) -> Callable[..., Any]:
-    """Return ``function``, traced at ``arguments`` into a flat list of operators for arguments of the same shapes.
-
-    Nothing of ``vmap`` or autograd remains at run time. Data that the function closes over become constants.
-    """
-    if any(argument.is_meta for argument in arguments):
-        return function
-    with torch.no_grad():
-        graph = make_fx(function)(*arguments)
-    graph.graph.eliminate_dead_code()
-    graph.recompile()
-    return graph.forward
 
 
 class Splitter:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from irmbench.batch import Batch, Hyper, Splitter, Tensors, trace
+from irmbench.batch import Batch, Hyper, Splitter, Tensors
 from irmbench.moments import Examples
+from irmbench.tracing import trace
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 

@@ -93,7 +93,7 @@ def record(trial: Trial, outcome: dict[str, Any], seconds: float) -> Record:
         "dataset_label": dataset.label,
         "method_label": method.label,
         "solved_by": "" if outcome["status"] == "not_applicable" else solved_by(method, solver, dataset.loss),
-        "assumption_class": dataset.setting.assumption_class,
+        "assumption_class": dataset.assumption_class,
         "seconds": seconds,
         "finished": datetime.now(UTC).isoformat(),
         "made_by": stamp(),

@@ -73,7 +73,7 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Setting:
-    """What holds in a dataset; the first three name its assumption class."""
+    """What holds in a dataset."""
 
     y_noise_varies: bool = False
     hidden_confounding: bool = False
@@ -81,12 +81,6 @@ class Setting:
     scrambled: bool = False
     mean_shift: bool = False
     identifiable: bool = True
-
-    @property
-    def assumption_class(self) -> str:
-        """The class a leaderboard groups by."""
-        noise = "Y-noise varies" if self.y_noise_varies else "Y-noise constant"
-        return f"{noise}, confounded" if self.hidden_confounding else noise
 
 
 @dataclass(frozen=True)
@@ -219,6 +213,15 @@ class Dataset:
     def setting(self) -> Setting:
         """Which assumptions hold."""
         raise AttributeError(f"{type(self).__name__} defines no setting")
+
+    @property
+    def assumption_class(self) -> str:
+        """The class that leaderboards group by, made of what tells methods apart."""
+        setting = self.setting
+        if self.loss == "logistic":
+            return "classification, anti-causal" if setting.anti_causal else "classification"
+        noise = "Y-noise varies" if setting.y_noise_varies else "Y-noise constant"
+        return f"{noise}, confounded" if setting.hidden_confounding else noise
 
     @property
     def label(self) -> str:

@@ -18,9 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from irmbench.batch import Batch, Hyper, Tensors, trace
+from irmbench.batch import Batch, Hyper, Tensors
 from irmbench.descent import Fit
 from irmbench.moments import Moments
+from irmbench.tracing import trace
 
 STAGES = 10.0 ** torch.arange(-6, 1)  # of the weight; of 1 / smoothing, from 1 to 1e-9 of the risk's scale
 SMOOTHING = 10.0 ** torch.linspace(0, -9, len(STAGES))

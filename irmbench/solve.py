@@ -11,7 +11,7 @@ from torch import Tensor
 
 from irmbench.batch import Batch, Hyper, Tensors
 from irmbench.descent import Fit, descend
-from irmbench.interface import Dataset, Loss, Method, Oracle, Solver, Truth
+from irmbench.interface import ADAM, Dataset, Loss, Method, Oracle, Solver, Truth
 from irmbench.newton import converge
 
 
@@ -56,10 +56,11 @@ def closed_form(batch: Batch) -> Tensor:
     return coefficients
 
 
-def resolve_solver(method: Method, name: str, **changes: Any) -> Solver:
-    """Return the solver a suite or the command line names, for this method."""
+def resolve_solver(method: Method, name: str, loss: Loss = "squared", **changes: Any) -> Solver:
+    """Return the solver a suite or the command line names, for this method under this loss."""
+    closed = method.official.optimizer == "closed_form" and loss not in method.closed_form_losses
     base = {
-        "official": method.official,
+        "official": ADAM if closed and descends(method) else method.official,
         "converged": Solver(optimizer="newton"),
         "population": Solver(optimizer="newton", data="population"),
     }[name]

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 from irmbench import plugins
 from irmbench.errors import UserError, suggest
-from irmbench.interface import Dataset, Method, Solver, stream
+from irmbench.interface import Loss, Method, Solver, stream
 from irmbench.parameters import Table, checked, instances, split
 
 SOLVERS = ("official", "converged", "population")
@@ -68,14 +68,6 @@ class Trial(Struct, frozen=True, kw_only=True):
     def id(self) -> str:
         """The id, the same wherever and whenever the trial is run."""
         return hashlib.blake2b(msgspec.json.encode(self, order="sorted"), digest_size=8).hexdigest()
-
-    def build(self) -> tuple[Dataset, Method, Solver]:
-        """Return the dataset, the method and the solver."""
-        return (
-            plugins.load("datasets", self.dataset)(**self.dataset_params),
-            plugins.load("methods", self.method)(**self.method_params),
-            Solver(name=self.solver, **self.solver_params),
-        )
 
 
 def load_suite(name_or_file: str) -> Suite:
@@ -137,7 +129,7 @@ def _combinations(experiment: Experiment) -> Iterator[Table]:
         entries += [name for name, p in plugins.discover("methods").items() if not p.bundled and name not in named]
     methods = [drawn for entry in entries for drawn in _drawn(entry, experiment.draws)]
     for (dataset, d), (method, m, draw), entry in itertools.product(datasets, methods, experiment.solvers):
-        solver_params = dataclasses.asdict(_solver(m, entry))
+        solver_params = dataclasses.asdict(_solver(m, entry, d.loss))
         yield {
             "dataset": dataset,
             "dataset_params": dataclasses.asdict(d),
@@ -162,7 +154,7 @@ def _drawn(entry: str | Table, draws: int) -> Iterator[tuple[str, Method, int]]:
             yield name, dataclasses.replace(method, **searched), draw
 
 
-def _solver(method: Method, entry: str | Table) -> Solver:
+def _solver(method: Method, entry: str | Table, loss: Loss) -> Solver:
     from irmbench.solve import resolve_solver  # it imports the solvers, which listing suites does not need
 
     given = {"name": entry} if isinstance(entry, str) else dict(entry)
@@ -171,7 +163,7 @@ def _solver(method: Method, entry: str | Table) -> Solver:
         raise UserError(
             f"solvers: expected a name among {', '.join(SOLVERS)}, got {name!r}.{suggest(str(name), SOLVERS)}"
         )
-    defaults = resolve_solver(method, name)
+    defaults = resolve_solver(method, name, loss)
     changes = {key: getattr(checked(Solver, "solver", given), key) for key in given}
     return dataclasses.replace(defaults, **changes)
 

@@ -270,12 +270,6 @@ def test_a_solver_starts_from_the_methods_own_protocol():
     assert solvers == {"closed_form"}
 
 
-def test_a_trial_builds_what_it_names():
-    (trial, *_) = [t for t in planned() if t.method == "vrex" and t.solver == "official"]
-    dataset, method, solver = trial.build()
-    assert (dataset.n, method.penalty_weight, solver.steps, solver.name) == (50, 10.0, 20, "official")
-
-
 def test_methods_of_a_users_own_join_an_open_experiment_only(write_plugin):
     write_plugin("methods", "joins_open", TWO_SEARCHED)
     assert "joins_open" not in {t.method for t in planned()}

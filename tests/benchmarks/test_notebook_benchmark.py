@@ -7,9 +7,9 @@ import pytest
 import torch
 from support import batch, dataset, method
 
-from irmbench.batch import trace
 from irmbench.descent import one_step, start
 from irmbench.interface import Solver
+from irmbench.tracing import trace
 
 STEPS = 100
 

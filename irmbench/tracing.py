@@ -1,0 +1,48 @@
+"""Tracing: a lifted function as a flat list of tensor operators, with nothing of vmap or autograd left at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Node, map_arg
+from torch.fx.experimental.proxy_tensor import make_fx
+
+
+def trace(function: Callable[..., Any], *arguments: Tensor) -> Callable[..., Any]:
+    """Return ``function`` as traced at ``arguments``, for arguments of the same shapes.
+
+    Data that the function closes over become constants, and what depends on nothing else is computed here, once. On the
+    meta device, where there is nothing to gain, the function itself is returned.
+    """
+    if any(argument.is_meta for argument in arguments):
+        return function
+    with torch.no_grad():
+        graph = make_fx(function)(*arguments)
+        _fold_constants(graph)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return graph.forward
+
+
+def _fold_constants(module: GraphModule) -> None:
+    """Replace every operator whose inputs are all constants by its result."""
+    known: dict[Node, Any] = {}
+    for node in module.graph.nodes:
+        if node.op == "get_attr":
+            known[node] = getattr(module, node.target)
+        elif node.op == "call_function" and node.all_input_nodes:
+            constant = [argument in known for argument in node.all_input_nodes]
+            schema = getattr(node.target, "_schema", None)  # None: taking one of several results
+            if any(constant) and schema is not None and schema.is_mutable:
+                return  # a change in place, to a copy of a constant perhaps, which must then be made at every call
+            if all(constant):
+                known[node] = node.target(*map_arg(node.args, known.get), **map_arg(node.kwargs, known.get))
+    for index, (node, value) in enumerate(known.items()):
+        if node.op != "get_attr" and isinstance(value, Tensor) and any(user not in known for user in node.users):
+            name = f"folded{index}"
+            module.register_buffer(name, value)
+            with module.graph.inserting_before(node):
+                node.replace_all_uses_with(module.graph.get_attr(name))

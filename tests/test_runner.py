@@ -1,0 +1,303 @@
+"""Runs from end to end: resumed, interrupted, started afresh, in one process or in several."""
+
+import json
+
+import msgspec
+import pandas as pd
+import pytest
+
+from irmbench import execution
+from irmbench.changes import Changes
+from irmbench.errors import UserError
+from irmbench.runner import Options, rerun, run_suite
+from irmbench.store import Store
+from irmbench.suite import parse, trials, validated
+from irmbench.tables import leaderboard
+
+TINY = """
+name = "tiny"
+seeds = 2
+
+[[experiments]]
+datasets = [{ id = "irm_appendix_d", n = 50 }, { id = "irm_chain", n = 30, d = 2 }]
+methods = ["erm", "vrex", "oracle_beta"]
+solvers = [{ name = "official", steps = 20 }]
+"""
+UNSTEADY = '''"""A method that fails while a file says so."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from irmbench.interface import Method
+
+
+@dataclass(frozen=True)
+class {name}(Method):
+    """A method."""
+
+    def fit(self, moments):
+        if Path("{switch}").exists():
+            raise RuntimeError("not today")
+        return moments.cross[0]
+'''
+
+
+@pytest.fixture(autouse=True)
+def _no_plots(monkeypatch):
+    """Plots have tests of their own, and are slow."""
+    monkeypatch.setattr("irmbench.outputs.write", lambda *arguments, **keywords: None)
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def jobs_run(monkeypatch):
+    """The jobs that are run, one after another."""
+    seen, run_job = [], execution.run_job
+
+    def watch(job):
+        seen.append(job)
+        return run_job(job)
+
+    monkeypatch.setattr(execution, "run_job", watch)
+    return seen
+
+
+def run(out, text=TINY, workers=1, **options):
+    changes = Changes(**options.pop("changes", {}))
+    return run_suite(parse(text), Options(out=out, workers=workers, changes=changes, **options))
+
+
+def same_numbers(found, expected):
+    """Assert that two lists of records are of the same trials, with the same results."""
+    found, expected = ({r["trial_id"]: r for r in records} for records in (found, expected))
+    assert set(found) == set(expected)
+    for trial_id, record in expected.items():
+        for key in ("coefficients", "distance", "worst_test_risk", "invariance_residual"):
+            assert found[trial_id][key] == pytest.approx(record[key], rel=1e-8, abs=1e-12)
+
+
+def test_a_run_leaves_a_record_of_every_trial(out):
+    summary = run(out)
+    assert set(Store(out).records()) == {t.id for t in trials(parse(TINY))}
+    assert summary.statuses == {"ok": 12}
+    assert summary.resumed == 0
+
+
+def test_a_run_says_what_was_asked_for_and_by_what_it_was_made(out):
+    run(out, changes={"seeds": 1})
+    found = json.loads((out / "run.json").read_text())
+    assert found["planned_trials"] == 6
+    assert found["suite"]["seeds"] == 1
+    assert found["suite"]["name"] == "tiny"
+    assert {"irmbench", "torch", "machine"} <= set(found["made_by"])
+
+
+def test_the_suite_in_the_run_can_be_run_again(out):
+    run(out)
+    suite = validated(json.loads((out / "run.json").read_text())["suite"])
+    assert trials(suite) == trials(parse(TINY))
+
+
+def test_a_run_that_is_done_runs_nothing_again(out, jobs_run):
+    first = run(out)
+    jobs_run.clear()
+    second = run(out)
+    assert jobs_run == []
+    assert second.resumed == 12
+    assert second.records == first.records
+
+
+def test_more_seeds_run_only_the_new_trials(out, jobs_run):
+    run(out)
+    jobs_run.clear()
+    summary = run(out, changes={"seeds": 3})
+    assert {t.data_seed for job in jobs_run for t in job.trials} == {2}
+    assert (len(summary.records), summary.resumed) == (18, 12)
+
+
+def test_fewer_seeds_report_only_what_was_asked_for(out):
+    run(out)
+    assert {r["data_seed"] for r in run(out, changes={"seeds": 1}).records} == {0}
+
+
+def test_a_run_interrupted_in_the_middle_resumes_to_the_same_numbers(out, tmp_path, monkeypatch):
+    whole = run(tmp_path / "whole")
+    run_job, done = execution.run_job, []
+
+    def interrupted(job):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(job)
+        return run_job(job)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(execution, "run_job", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(out)
+    kept = sum(len(job.trials) for job in done)
+    assert len(Store(out).records()) == kept
+    resumed = run(out)
+    assert 0 < resumed.resumed == kept < 12
+    same_numbers(resumed.records, whole.records)
+
+
+def test_failed_trials_are_tried_again_and_others_are_not(out, tmp_path, write_plugin, jobs_run):
+    switch = tmp_path / "fail"
+    switch.touch()
+    write_plugin("methods", "unsteady_once", UNSTEADY.format(name="UnsteadyOnce", switch=switch))
+    text = TINY.replace('"vrex"', '"unsteady_once"')
+    assert run(out, text).statuses == {"ok": 8, "failed": 4}
+    switch.unlink()
+    jobs_run.clear()
+    summary = run(out, text)
+    assert summary.statuses == {"ok": 12}
+    assert summary.resumed == 8
+    assert {t.method for job in jobs_run for t in job.trials} == {"unsteady_once"}
+
+
+def test_trials_that_do_not_apply_are_not_tried_again(out):
+    text = TINY.replace('{ name = "official", steps = 20 }', '"converged"').replace('"vrex"', '"and_mask"')
+    assert run(out, text).statuses == {"ok": 8, "not_applicable": 4}
+    assert run(out, text).resumed == 12
+
+
+def test_a_fresh_run_runs_everything_again(out, jobs_run):
+    run(out)
+    jobs_run.clear()
+    summary = run(out, fresh=True)
+    assert sum(len(job.trials) for job in jobs_run) == 12
+    assert summary.resumed == 0
+    assert len(list((out / "records").glob("*.jsonl"))) == 1
+
+
+def test_the_leaderboard_of_a_resumed_run_is_that_of_one_go(out, tmp_path):
+    whole = run(tmp_path / "whole")
+    run(out, changes={"methods": ["erm"]})
+    run(out, changes={"seeds": 1})
+    resumed = run(out)
+    columns = ["solver", "method_label", "assumption_class", "distance", "low", "high", "n"]
+    boards = [leaderboard(pd.DataFrame(summary.records))[columns] for summary in (whole, resumed)]
+    pd.testing.assert_frame_equal(*(b.sort_values(columns[:3]).reset_index(drop=True) for b in boards))
+
+
+def test_two_workers_give_the_numbers_of_one_process(out, tmp_path):
+    alone, together = run(tmp_path / "alone"), run(out, workers=2)
+    assert together.statuses == alone.statuses == {"ok": 12}
+    same_numbers(together.records, alone.records)
+
+
+def test_a_trial_rerun_from_its_record_has_its_numbers(out):
+    run(out, changes={"record_every": 7})
+    for trial_id, expected in Store(out).records().items():
+        stored, new = rerun(out, trial_id)
+        assert stored == expected
+        assert new["trial_id"] == trial_id
+        assert new["coefficients"] == pytest.approx(stored["coefficients"], rel=1e-8, abs=1e-12)
+        assert new["worst_test_risk"] == pytest.approx(stored["worst_test_risk"], rel=1e-8)
+        assert [step for step, _ in new.get("trajectory", [])] == [step for step, _ in stored.get("trajectory", [])]
+
+
+def test_a_trial_that_splits_its_examples_at_random_is_rerun_with_the_same_splits(out):
+    text = TINY.replace('"vrex"', '{ id = "irmv1", variant = "split" }')
+    summary = run(out, text, changes={"methods": ["irmv1"]})
+    trial_id = summary.records[-1]["trial_id"]
+    stored, new = rerun(out, trial_id)
+    assert new["coefficients"] == pytest.approx(stored["coefficients"], rel=1e-10)
+
+
+def test_rerunning_stores_nothing(out):
+    run(out)
+    before = {file: file.read_bytes() for file in (out / "records").iterdir()}
+    rerun(out, next(iter(Store(out).records())))
+    assert {file: file.read_bytes() for file in (out / "records").iterdir()} == before
+
+
+def test_rerunning_what_does_not_apply_says_so_again(out):
+    text = TINY.replace('{ name = "official", steps = 20 }', '"converged"').replace('"vrex"', '"and_mask"')
+    trial_id = next(r["trial_id"] for r in run(out, text).records if r["status"] == "not_applicable")
+    stored, new = rerun(out, trial_id)
+    assert (new["status"], new["error"]) == ("not_applicable", stored["error"])
+
+
+def test_rerunning_an_unknown_trial_is_refused(out):
+    run(out)
+    with pytest.raises(UserError, match="has no trial 'nope'"):
+        rerun(out, "nope")
+
+
+def test_rerunning_from_a_folder_without_a_run_is_refused(out):
+    with pytest.raises(UserError, match="holds no run"):
+        rerun(out, "nope")
+
+
+def test_the_default_folder_is_named_after_the_suite(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert str(run(None).folder) == "results/tiny"
+    assert (tmp_path / "results" / "tiny" / "run.json").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_anything_runs(tmp_path, jobs_run):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written to"):
+        run(tmp_path / "file" / "run")
+    assert jobs_run == []
+
+
+def test_a_missing_device_is_refused_before_anything_is_made(out, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match="--device cuda"):
+        run(out, device="cuda")
+    assert not out.exists()
+
+
+def test_a_wrong_change_is_refused_before_anything_is_made(out):
+    with pytest.raises(UserError, match="unknown method 'vrx'"):
+        run(out, changes={"methods": ["vrx"]})
+    assert not out.exists()
+
+
+def test_progress_is_quiet_off_a_terminal(out, capfd):
+    run(out)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_summary_counts_statuses_and_gives_reasons(out, tmp_path, write_plugin):
+    switch = tmp_path / "fail"
+    switch.touch()
+    write_plugin("methods", "unsteady_always", UNSTEADY.format(name="UnsteadyAlways", switch=switch))
+    summary = run(out, TINY.replace('"vrex"', '"unsteady_always"'))
+    lines = str(summary).splitlines()
+    assert lines[0].startswith("4 failed, 8 ok; ")
+    assert lines[1] == "4 failed: RuntimeError: not today"
+    assert lines[-1] == f"in {out}"
+
+
+def test_a_summary_says_what_was_there_before(out):
+    run(out, changes={"seeds": 1})
+    assert "12 ok (6 of them from before)" in str(run(out))
+
+
+def test_timings_are_made_where_the_suite_asks_for_them(out, monkeypatch):
+    asked = []
+
+    def time_penalties(timing, folder):
+        asked.append((timing.cases, timing.pairs, folder))
+        return ["twice as fast"]
+
+    monkeypatch.setattr("irmbench.outputs.time_penalties", time_penalties)
+    summary = run(out, TINY + "\n[timing]\ncases = [[2, 100]]\npairs = 3\n", changes={"methods": ["erm"]})
+    assert asked == [([(2, 100)], 3, out)]
+    assert "twice as fast" in str(summary)
+
+
+def test_a_record_is_readable_without_this_package(out):
+    run(out, changes={"methods": ["erm"], "seeds": 1})
+    (shard,) = (out / "records").glob("*.jsonl")
+    for line in shard.read_text().splitlines():
+        record = json.loads(line, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
+        assert record["suite"] == "tiny"
+        assert msgspec.json.decode(line.encode()) == record

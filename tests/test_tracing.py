@@ -1,0 +1,40 @@
+import torch
+
+from irmbench.tracing import trace
+
+
+def test_a_trace_gives_what_the_function_gives_at_other_values():
+    data = torch.randn(5, 3, dtype=torch.float64)
+
+    def function(x, y):
+        return torch.func.grad(lambda at: ((data @ at) ** 2).sum() + (at * y).sum())(x), y + 1
+
+    x, y = torch.randn(2, 3, dtype=torch.float64)
+    traced = trace(function, x, y)
+    for got, expected in zip(traced(x + 1, y - 2), function(x + 1, y - 2), strict=True):
+        torch.testing.assert_close(got, expected)
+
+
+def test_what_depends_on_constants_alone_is_computed_once():
+    data = torch.randn(4, 4)
+    traced = trace(lambda x: x @ (data.T @ data).exp(), torch.ones(2, 4))
+    targets = [str(node.target) for node in traced.__self__.graph.nodes if node.op == "call_function"]
+    assert targets == ["aten.mm.default"]
+
+
+def test_constants_are_not_changed_by_running_a_trace():
+    data = torch.arange(3.0)
+
+    def function(x):
+        copy = data.clone()
+        copy.mul_(x)
+        return copy
+
+    traced = trace(function, torch.ones(3))
+    for factor in (2.0, 3.0):
+        torch.testing.assert_close(traced(torch.full((3,), factor)), torch.arange(3.0) * factor)
+
+
+def test_a_function_on_the_meta_device_is_left_as_it_is():
+    function = torch.sin
+    assert trace(function, torch.empty(2, device="meta")) is function
