@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from irmbench.errors import UserError
 from irmbench.store import Record
@@ -32,7 +33,12 @@ def time_penalties(timing: Timing, folder: Path) -> list[str]:
     """Time the penalty on every device present, write penalty_timing.csv, and return what to say of it."""
     from irmbench.timing import Case, time_penalty
 
-    rows, notices = time_penalty(cases=[Case(*case) for case in timing.cases], pairs=timing.pairs)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # several wait for one another on a machine that does anything else, for milliseconds
+    try:
+        rows, notices = time_penalty(cases=[Case(*case) for case in timing.cases], pairs=timing.pairs)
+    finally:
+        torch.set_num_threads(threads)
     with _writing(folder):
         pd.DataFrame(rows).to_csv(folder / TIMINGS, index=False)
     return [*map(_timing_line, rows), *notices]
@@ -40,7 +46,7 @@ def time_penalties(timing: Timing, folder: Path) -> list[str]:
 
 def _timing_line(row: dict[str, float | str]) -> str:
     return (
-        f"penalty on {row['device']}, {row['environments']} x {row['n']:,} {row['dtype']}: "
+        f"penalty on {row['device']}, {row['environments']} x {row['n']:,} {row['dtype']}, {row['threads']} thread: "
         f"{row['seconds_fast']:.2e} s forward and backward, {row['speedup']:.1f}x as fast as double backward "
         f"[{row['speedup_lo']:.1f}, {row['speedup_hi']:.1f}], {row['pairs']} pairs, {row['confidence']:.0%} interval"
     )

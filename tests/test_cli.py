@@ -328,7 +328,7 @@ def test_a_signal_interrupts_a_run_at_once(tmp_path, workers):
         deadline = time.monotonic() + 60
         while not (tmp_path / "out" / "run.json").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
-        time.sleep(1.5)  # now it computes, or starts its workers
+        time.sleep(1)  # now it computes, or starts its workers
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=60)
     finally:

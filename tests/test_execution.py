@@ -76,10 +76,10 @@ def alone(trial):
 
 
 MIXED = suite(
-    '"erm", "vrex", "and_mask", "group_dro", { id = "irmv1", variant = ["scale_sq", "vector_w", "split", "ustat"] }',
+    '"erm", "vrex", "and_mask", "group_dro", { id = "irmv1", variant = ["scale_sq", "split"] }',
     '{ id = "irm_chain", n = 30, d = 2, y_noise = ["unit", "environment"] }',
     more="draws = 2",
-) + suite('"erm", "vrex", "group_dro", "and_mask"', '{ id = "irm_appendix_d", d = 1, n = [40, 50] }', '"converged"')
+) + suite('"erm", "vrex", "group_dro", "and_mask"', '{ id = "irm_appendix_d", d = 1, n = 50 }', '"converged"')
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_every_trial_has_exactly_one_record(mixed):
 )  # fmt: skip
 def test_a_trials_numbers_do_not_depend_on_its_batch(mixed, method, solver):
     candidates = [t for t in MIXED if (t.method, t.solver) == (method, solver)]
-    for trial in random.Random(method).sample(candidates, 3):
+    for trial in random.Random(method).sample(candidates, 2):
         assert mixed[trial.id]["status"] == "ok"
         same_numbers(alone(trial), mixed[trial.id])
 

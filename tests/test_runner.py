@@ -20,9 +20,10 @@ seeds = 2
 
 [[experiments]]
 datasets = [{ id = "irm_appendix_d", n = 50 }, { id = "irm_chain", n = 30, d = 2 }]
-methods = ["erm", "vrex", "oracle_beta"]
+methods = ["erm", "zero", "oracle_beta"]
 solvers = [{ name = "official", steps = 20 }]
 """
+TRAINED = TINY.replace('"zero"', '"vrex"')
 UNSTEADY = '''"""A method that fails while a file says so."""
 
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ def test_fewer_seeds_report_only_what_was_asked_for(out):
 
 
 def test_a_run_interrupted_in_the_middle_resumes_to_the_same_numbers(out, tmp_path, monkeypatch):
-    whole = run(tmp_path / "whole")
+    whole = run(tmp_path / "whole", TRAINED)
     run_job, done = execution.run_job, []
 
     def interrupted(job):
@@ -137,10 +138,10 @@ def test_a_run_interrupted_in_the_middle_resumes_to_the_same_numbers(out, tmp_pa
     with monkeypatch.context() as patch:
         patch.setattr(execution, "run_job", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            run(out)
+            run(out, TRAINED)
     kept = sum(len(job.trials) for job in done)
     assert len(Store(out).records()) == kept
-    resumed = run(out)
+    resumed = run(out, TRAINED)
     assert 0 < resumed.resumed == kept < 12
     same_numbers(resumed.records, whole.records)
 
@@ -149,7 +150,7 @@ def test_failed_trials_are_tried_again_and_others_are_not(out, tmp_path, write_p
     switch = tmp_path / "fail"
     switch.touch()
     write_plugin("methods", "unsteady_once", UNSTEADY.format(name="UnsteadyOnce", switch=switch))
-    text = TINY.replace('"vrex"', '"unsteady_once"')
+    text = TINY.replace('"zero"', '"unsteady_once"')
     assert run(out, text).statuses == {"ok": 8, "failed": 4}
     switch.unlink()
     jobs_run.clear()
@@ -160,7 +161,7 @@ def test_failed_trials_are_tried_again_and_others_are_not(out, tmp_path, write_p
 
 
 def test_trials_that_do_not_apply_are_not_tried_again(out):
-    text = TINY.replace('{ name = "official", steps = 20 }', '"converged"').replace('"vrex"', '"and_mask"')
+    text = TINY.replace('{ name = "official", steps = 20 }', '"converged"').replace('"zero"', '"and_mask"')
     assert run(out, text).statuses == {"ok": 8, "not_applicable": 4}
     assert run(out, text).resumed == 12
 
@@ -185,13 +186,13 @@ def test_the_leaderboard_of_a_resumed_run_is_that_of_one_go(out, tmp_path):
 
 
 def test_two_workers_give_the_numbers_of_one_process(out, tmp_path):
-    alone, together = run(tmp_path / "alone"), run(out, workers=2)
+    alone, together = run(tmp_path / "alone", TRAINED), run(out, TRAINED, workers=2)
     assert together.statuses == alone.statuses == {"ok": 12}
     same_numbers(together.records, alone.records)
 
 
 def test_a_trial_rerun_from_its_record_has_its_numbers(out):
-    run(out, changes={"record_every": 7})
+    run(out, TRAINED, changes={"record_every": 7})
     for trial_id, expected in Store(out).records().items():
         stored, new = rerun(out, trial_id)
         assert stored == expected
@@ -202,7 +203,7 @@ def test_a_trial_rerun_from_its_record_has_its_numbers(out):
 
 
 def test_a_trial_that_splits_its_examples_at_random_is_rerun_with_the_same_splits(out):
-    text = TINY.replace('"vrex"', '{ id = "irmv1", variant = "split" }')
+    text = TINY.replace('"zero"', '{ id = "irmv1", variant = "split" }')
     summary = run(out, text, changes={"methods": ["irmv1"]})
     trial_id = summary.records[-1]["trial_id"]
     stored, new = rerun(out, trial_id)
@@ -217,7 +218,7 @@ def test_rerunning_stores_nothing(out):
 
 
 def test_rerunning_what_does_not_apply_says_so_again(out):
-    text = TINY.replace('{ name = "official", steps = 20 }', '"converged"').replace('"vrex"', '"and_mask"')
+    text = TINY.replace('{ name = "official", steps = 20 }', '"converged"').replace('"zero"', '"and_mask"')
     trial_id = next(r["trial_id"] for r in run(out, text).records if r["status"] == "not_applicable")
     stored, new = rerun(out, trial_id)
     assert (new["status"], new["error"]) == ("not_applicable", stored["error"])
@@ -269,7 +270,7 @@ def test_a_summary_counts_statuses_and_gives_reasons(out, tmp_path, write_plugin
     switch = tmp_path / "fail"
     switch.touch()
     write_plugin("methods", "unsteady_always", UNSTEADY.format(name="UnsteadyAlways", switch=switch))
-    summary = run(out, TINY.replace('"vrex"', '"unsteady_always"'))
+    summary = run(out, TINY.replace('"zero"', '"unsteady_always"'))
     lines = str(summary).splitlines()
     assert lines[0].startswith("4 failed, 8 ok; ")
     assert lines[1] == "4 failed: RuntimeError: not today"
