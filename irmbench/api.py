@@ -9,7 +9,7 @@ import pandas as pd
 
 from irmbench.changes import Changes
 from irmbench.runner import Options, run_suite
-from irmbench.store import Store
+from irmbench.store import Record, Store
 from irmbench.suite import load_suite
 
 COLUMNS = [
@@ -37,7 +37,7 @@ def run(
     """
     folder = None if out is None else Path(out)
     options = Options(folder, Changes(**changes), device, workers, fresh)
-    return load(run_suite(load_suite(str(suite)), options).folder)
+    return _frame(run_suite(load_suite(str(suite)), options).records)
 
 
 def load(folder: str | Path) -> pd.DataFrame:
@@ -45,5 +45,9 @@ def load(folder: str | Path) -> pd.DataFrame:
 
     Coefficients are unscrambled. A trajectory is a list of ``[step, coefficients]``; step k is after k + 1 updates.
     """
-    frame = pd.DataFrame(Store(Path(folder)).records().values())
+    return _frame(list(Store(Path(folder)).records().values()))
+
+
+def _frame(records: list[Record]) -> pd.DataFrame:
+    frame = pd.DataFrame(records)
     return frame.reindex(columns=[*COLUMNS, *frame.columns.difference(COLUMNS)])

@@ -49,9 +49,9 @@ def change(suite: Suite, changes: Changes) -> Suite:
         if changes.solver:
             named = [entry for entry in experiment["solvers"] if _name(entry, "name") == changes.solver]
             experiment["solvers"] = named or [changes.solver]
-    for kind in ("methods", "datasets"):
-        if wanted := getattr(changes, kind):
-            _keep(table, kind, wanted)
+    for kind, wanted in (("methods", changes.methods), ("datasets", changes.datasets)):
+        if wanted:
+            _keep(table, kind, [wanted] if isinstance(wanted, str) else wanted)
     if changes.methods:
         for experiment in table["experiments"]:
             experiment["open"] = False
@@ -80,6 +80,8 @@ def _set(table: Table, assignment: str) -> None:
     """Apply one ``methods.irmv1.penalty_weight=1e4``."""
     where, equals, text = assignment.partition("=")
     kind, name, parameter = [*where.split("."), "", ""][:3]
+    if parameter == "id":
+        raise UserError(f"--set {assignment}: unknown parameter 'id': it names the {kind[:-1]}")
     if not equals or kind not in ("methods", "datasets") or not parameter or where.count(".") != 2:
         raise UserError(f"--set {assignment}: expected methods.ID.PARAMETER=VALUE or datasets.ID.PARAMETER=VALUE")
     try:

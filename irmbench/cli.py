@@ -76,8 +76,8 @@ def run(
 
     changes = Changes(
         seeds=seeds,
-        methods=_names(methods),
-        datasets=_names(datasets),
+        methods=_names("--methods", methods),
+        datasets=_names("--datasets", datasets),
         solver=solver,
         record_every=record_every,
         values=tuple(change or ()),
@@ -150,14 +150,20 @@ def _print_leaderboard(records: list[dict[str, Any]]) -> None:
     Console().print(leaderboard_table(leaderboard(pd.DataFrame(records))))
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+def _names(option: str, text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if text and not names:
+        raise UserError(f"{option}: expected names separated by commas, got {text!r}")
+    return names
 
 
 def main() -> None:
     """Run the command line; every error of usage or input is one line on stderr and exit code 2."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        code = app(standalone_mode=False) or 0
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        sys.exit(code)
     except UserError as error:
         _fail(str(error))
     except TyperException as error:

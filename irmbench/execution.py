@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 import time
 import traceback
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, as_completed
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -18,6 +20,7 @@ import torch
 from irmbench import plugins, sources
 from irmbench.batch import Batch
 from irmbench.descent import Fit
+from irmbench.errors import UserError
 from irmbench.interface import Dataset, Method, Solver
 from irmbench.moments import stack
 from irmbench.provenance import stamp
@@ -45,7 +48,11 @@ def screen(trials: Iterable[Trial]) -> tuple[list[Trial], list[Record]]:
     """Return the trials that can be run, and the records of those that cannot, with the reason."""
     runnable, records = [], []
     for trial in trials:
-        reason = _why_not(trial)
+        try:
+            reason = _why_not(trial)
+        except Exception:
+            records.append(record(trial, {"status": "failed", "error": traceback.format_exc()}, 0.0))
+            continue
         if reason is None:
             runnable.append(trial)
         else:
@@ -66,8 +73,14 @@ def execute(jobs: list[Job], pool: Executor | None) -> Iterator[list[Record]]:
     if pool is None:
         yield from map(run_job, jobs)
         return
-    for future in as_completed([pool.submit(run_job, job) for job in jobs]):
-        yield future.result()
+    try:
+        for future in as_completed([pool.submit(run_job, job) for job in jobs]):
+            yield future.result()
+    except BrokenExecutor as error:
+        raise UserError(
+            "a worker process died, of too little memory or of a crash in a plugin; what is done is kept: run again, "
+            "with --workers 1 to see where it dies"
+        ) from error
 
 
 def run_job(job: Job) -> list[Record]:
@@ -80,25 +93,40 @@ def run_job(job: Job) -> list[Record]:
             return [done for half in _halves(job) for done in run_job(half)]
         outcomes = [{"status": "failed", "error": traceback.format_exc()}]
     seconds = (time.perf_counter() - started) / len(job.trials)
-    return [record(trial, outcome, seconds) for trial, outcome in zip(job.trials, outcomes, strict=True)]
+    return [record(trial, done, seconds, job.device) for trial, done in zip(job.trials, outcomes, strict=True)]
 
 
-def record(trial: Trial, outcome: dict[str, Any], seconds: float) -> Record:
+def record(trial: Trial, outcome: dict[str, Any], seconds: float, device: str = "cpu") -> Record:
     """Return the line to store: the trial, what became of it, and what tables group it by."""
-    dataset, method, solver = build(trial)
     return {
         "schema": SCHEMA,
         "trial_id": trial.id,
         **msgspec.to_builtins(trial),
-        "dataset_label": dataset.label,
-        "method_label": method.label,
-        "solved_by": "" if outcome["status"] == "not_applicable" else solved_by(method, solver, dataset.loss),
-        "assumption_class": dataset.assumption_class,
+        **_labels(trial, outcome["status"]),
+        "device": device,
         "seconds": seconds,
         "finished": datetime.now(UTC).isoformat(),
         "made_by": stamp(),
         **outcome,
     }
+
+
+def _labels(trial: Trial, status: str) -> dict[str, str]:
+    try:
+        dataset, method, solver = build(trial)
+        return {
+            "dataset_label": dataset.label,
+            "method_label": method.label,
+            "solved_by": "" if status == "not_applicable" else solved_by(method, solver, dataset.loss),
+            "assumption_class": dataset.assumption_class,
+        }
+    except Exception:  # a plugin that cannot even name itself has failed already
+        return {
+            "dataset_label": trial.dataset,
+            "method_label": trial.method,
+            "solved_by": "",
+            "assumption_class": "unknown",
+        }
 
 
 def build(trial: Trial) -> tuple[Dataset, Method, Solver]:
@@ -148,10 +176,11 @@ def _rectangles(rows: dict[Source, list[Trial]], device: str) -> Iterator[Job]:
             ordered
         )
     for group in alike.values():
-        draws = len(group[0])
-        count = max(1, min(MAX_TRIALS, MAX_ELEMENTS // _elements(group[0][0])) // draws)
-        for i in range(0, len(group), count):
-            yield Job([trial for row in group[i : i + count] for trial in row], draws, device)
+        most = max(1, min(MAX_TRIALS, MAX_ELEMENTS // _elements(group[0][0])))
+        draws = min(len(group[0]), most)
+        for i, j in itertools.product(range(0, len(group), most // draws), range(0, len(group[0]), draws)):
+            rows_of_job = [row[j : j + draws] for row in group[i : i + most // draws]]
+            yield Job([trial for row in rows_of_job for trial in row], len(rows_of_job[0]), device)
 
 
 def _elements(trial: Trial) -> int:
@@ -193,18 +222,16 @@ def _solve(job: Job) -> list[dict[str, Any]]:
 def _outcome(key: Source, data: Data, fit: Fit, s: int, h: int) -> dict[str, Any]:
     """Return one trial's result: unscrambled coefficients, scores, and how well it was solved."""
     observed, truth = fit.coefficients[s, h], sources.truth(key)
-    if not torch.isfinite(observed).all():
-        return {"status": "failed", "error": f"the coefficients are not finite: {observed.tolist()}"}
     scale_free = sources.dataset(key.dataset, key.params).scale_free
-    outcome = {
-        "status": "ok",
-        "coefficients": unscramble(observed, truth).tolist(),
-        "truth": truth.coefficients.tolist(),
-        "causal": truth.causal.tolist(),
-        **score(observed, data, truth, sources.tester(key), scale_free),
-    }
+    numbers = score(observed, data, truth, sources.tester(key), scale_free)
     if fit.gradient_norm is not None and fit.objective is not None:
-        outcome |= {"gradient_norm": float(fit.gradient_norm[s, h]), "objective": float(fit.objective[s, h])}
+        numbers |= {"gradient_norm": float(fit.gradient_norm[s, h]), "objective": float(fit.objective[s, h])}
+    coefficients = unscramble(observed, truth).tolist()
+    wrong = [name for name, value in numbers.items() if not math.isfinite(value)]
+    if wrong or not torch.isfinite(observed).all():
+        return {"status": "failed", "error": f"not finite: {', '.join(['coefficients', *wrong])}, at {coefficients}"}
+    known = {"truth": truth.coefficients.tolist(), "causal": truth.causal.tolist()}
+    outcome = {"status": "ok", "coefficients": coefficients, **known, **numbers}
     if fit.trajectory:
         outcome["trajectory"] = [[step, unscramble(at[s, h], truth).tolist()] for step, at in fit.trajectory]
     return outcome

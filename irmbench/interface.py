@@ -15,6 +15,7 @@ from torch import Tensor
 from irmbench.fields import Search, hyper, label, log_uniform, uniform
 from irmbench.moments import Examples, Moments
 from irmbench.risks import Environments
+from irmbench.truth import Truth
 
 __all__ = [
     "ADAM",
@@ -50,10 +51,10 @@ class Solver:
 
     name: str = "official"
     optimizer: Literal["sgd", "adam", "newton", "closed_form"] = "adam"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    steps: int = 10_000  # official: updates; newton: a limit on iterations per stage
-    start: float = 1.0  # every parameter's first value, for official optimisers
+    learning_rate: float = hyper(1e-3, "step size of sgd and adam", low=0)
+    weight_decay: float = hyper(0.0, "times the parameters, added to the direction of sgd and adam", low=0)
+    steps: int = hyper(10_000, "updates of sgd and adam", low=1)
+    start: float = hyper(1.0, "every coefficient's first value under sgd and adam")
     data: Literal["sample", "population"] = "sample"
 
 
@@ -81,37 +82,6 @@ class Setting:
     scrambled: bool = False
     mean_shift: bool = False
     identifiable: bool = True
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The causal coefficients of one data seed.
-
-    ``coefficients`` [d] and ``causal`` (bool [d]) are in unscrambled coordinates, where the coefficients of a predictor
-    with observed coefficients ``b`` are ``unscramble @ b``; ``unscramble`` is orthogonal, [d, d].
-    """
-
-    coefficients: Tensor
-    causal: Tensor
-    unscramble: Tensor
-
-    def to(self, device: str) -> Truth:
-        """Return the same on another device."""
-        return Truth(self.coefficients.to(device), self.causal.to(device), self.unscramble.to(device))
-
-    def basis(self, parameters: int) -> Tensor:
-        """Return ``unscramble`` extended over an intercept where there is one, [P, P]."""
-        extra = parameters - len(self.unscramble)
-        ones = torch.nn.functional.pad(torch.zeros_like(self.coefficients), (0, extra), value=1.0)
-        return torch.nn.functional.pad(self.unscramble, (0, extra, 0, extra)) + torch.diag(ones)
-
-    def kept(self, parameters: int) -> Tensor:
-        """Return 1 for causes (and an intercept) and 0 for the rest, [P]."""
-        return torch.nn.functional.pad(self.causal.double(), (0, parameters - len(self.causal)), value=1.0)
-
-    def observed(self, coefficients: Tensor, parameters: int) -> Tensor:
-        """Return unscrambled coefficients [d] in observed coordinates, [P], an intercept being 0."""
-        return torch.nn.functional.pad(self.unscramble.mT @ coefficients, (0, parameters - len(coefficients)))
 
 
 @dataclass(frozen=True)

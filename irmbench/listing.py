@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import textwrap
 import tomllib
 from typing import Any, get_type_hints
 
@@ -50,7 +51,7 @@ def _brief(kind: str) -> list[Entry]:
 
 def _detail(kind: str, entry: Entry) -> Entry:
     if kind == "suites":
-        return entry
+        return entry | {"definition": plugins.suites()[entry["id"]].read_text(encoding="utf-8")}
     cls = plugins.load(kind, entry["id"])
     about = {"paper": cls.paper, "definition": inspect.getdoc(cls) or "", "parameters": _parameters(cls)}
     if kind == "methods":
@@ -92,8 +93,10 @@ def _lines(entry: Entry) -> list[str]:
     lines = [f"{entry['id']}  ({entry['kind']}) {entry['summary']}"]
     for key in ("definition", "paper", "family", "loss", "min_environments"):
         if entry.get(key):
-            text = str(entry[key]).replace("\n", "\n  ")
-            lines.append(f"  {text}" if key == "definition" else f"  {key.replace('_', ' ')}: {text}")
+            text = str(entry[key])
+            lines += textwrap.indent(
+                text if key == "definition" else f"{key.replace('_', ' ')}: {text}", "  "
+            ).splitlines()
     if "assumptions" in entry:
         lines.append("  assumptions: " + ", ".join(f"{k} {_word(v)}" for k, v in entry["assumptions"].items()))
     for p in entry.get("parameters", []):

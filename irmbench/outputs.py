@@ -17,16 +17,15 @@ from irmbench.tables import leaderboard, trials_csv
 TIMINGS = "penalty_timing.csv"
 
 
-def write(folder: Path, records: list[Record]) -> None:
-    """Write trials.csv, leaderboard.csv and plots/ of a run's records, and of its timings where there are some."""
+def write(folder: Path, records: list[Record], timings: bool = False) -> None:
+    """Write trials.csv, leaderboard.csv and plots/ of a run's records, and with ``timings`` of penalty_timing.csv."""
     from irmbench import plots  # seaborn: slow to import
 
     frame = pd.DataFrame(records)
-    timings = pd.read_csv(folder / TIMINGS) if (folder / TIMINGS).exists() else None
     with _writing(folder):
         (folder / "trials.csv").write_text(trials_csv(frame), encoding="utf-8")
         (folder / "leaderboard.csv").write_text(leaderboard(frame).to_csv(index=False), encoding="utf-8")
-        plots.save_all(frame, folder, timings)
+        plots.save_all(frame, folder, pd.read_csv(folder / TIMINGS) if timings else None)
 
 
 def time_penalties(timing: Timing, folder: Path) -> list[str]:

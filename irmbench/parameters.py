@@ -22,6 +22,9 @@ def instances(kind: str, entry: str | Table) -> list[Any]:
     name, given = split(entry)
     cls = plugins.load(kind, name)
     grid = {key: value if isinstance(value, list) else [value] for key, value in given.items()}
+    for key, values in grid.items():
+        if not values:
+            raise UserError(f"{name}.{key}: expected a value, or a list of some, got an empty list")
     return [checked(cls, name, dict(zip(grid, point, strict=True))) for point in itertools.product(*grid.values())]
 
 
@@ -42,6 +45,10 @@ def _check_value(where: str, value: Any, expected: Any, limits: Mapping[str, Any
     try:
         converted = msgspec.convert(value, expected)
     except msgspec.ValidationError as error:
+        if typing.get_origin(expected) is typing.Literal:
+            choices = [str(choice) for choice in typing.get_args(expected)]
+            message = f"{where}: expected one of {', '.join(choices)}, got {value!r}.{suggest(str(value), choices)}"
+            raise UserError(message) from error
         raise UserError(f"{where}: {str(error)[0].lower()}{str(error)[1:]}") from error
     if isinstance(converted, float) and not math.isfinite(converted):
         raise UserError(f"{where}: expected a finite number, got {converted}")

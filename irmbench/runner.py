@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -88,10 +89,11 @@ def run_suite(suite: Suite, options: Options) -> Summary:
     missing = [trial for trial in planned if known.get(trial.id, {"status": "failed"})["status"] == "failed"]
     provenance.write(store.folder, suite, len(planned))
     _run(suite.name, missing, store, options)
-    notices = outputs.time_penalties(suite.timing, store.folder) if suite.timing else []
+    timed = suite.timing is not None and (store.folder / outputs.TIMINGS).exists() and not options.fresh
+    notices = outputs.time_penalties(suite.timing, store.folder) if suite.timing and not timed else []
     ids = {trial.id for trial in planned}
     records = [record for key, record in store.records().items() if key in ids]
-    outputs.write(store.folder, records)
+    outputs.write(store.folder, records, timings=suite.timing is not None)
     return Summary(store.folder, time.perf_counter() - started, records, len(planned) - len(missing), notices)
 
 
@@ -102,7 +104,9 @@ def rerun(folder: Path, trial_id: str) -> tuple[Record, Record]:
         raise UserError(f"{folder}: has no trial {trial_id!r}; the ids are in its trials.csv")
     trial = msgspec.convert({k: v for k, v in records[trial_id].items() if k in Trial.__struct_fields__}, Trial)
     runnable, refused = screen([trial])
-    (new,) = run_job(Job(runnable, 1)) if runnable else refused
+    device = records[trial_id]["device"]
+    _check_device(device)
+    (new,) = run_job(Job(runnable, 1, device)) if runnable else refused
     return records[trial_id], new
 
 
@@ -126,11 +130,16 @@ def _pool(options: Options, jobs: int) -> Iterator[Executor | None]:
     if workers <= 1:
         yield None
         return
-    pool = get_reusable_executor(max_workers=workers, initializer=torch.set_num_threads, initargs=(1,))
+    pool = get_reusable_executor(max_workers=workers, initializer=_prepare_worker)
     try:
         yield pool
     finally:
         pool.shutdown(kill_workers=True)
+
+
+def _prepare_worker() -> None:
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
 
 
 def _cores() -> int:

@@ -67,7 +67,7 @@ class Store:
 
 
 class Writer:
-    """Appends records to one file, a single write for each batch of whole lines."""
+    """Appends records to one file, whole lines at a time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -76,8 +76,9 @@ class Writer:
         """Append records and see them to the disk."""
         lines = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
         try:
-            with self._path.open("ab", buffering=0) as file:
+            with self._path.open("ab") as file:
                 file.write(lines)
+                file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             message = (

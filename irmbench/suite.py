@@ -19,6 +19,7 @@ from irmbench.interface import Loss, Method, Solver, stream
 from irmbench.parameters import Table, checked, instances, split
 
 SOLVERS = ("official", "converged", "population")
+Entries = Annotated[list[str | Table], Meta(min_length=1)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
@@ -32,9 +33,9 @@ class Timing(Struct, forbid_unknown_fields=True):
 class Experiment(Struct, forbid_unknown_fields=True):
     """All methods on all datasets by all solvers. A list in place of a parameter's value makes a grid."""
 
-    datasets: list[str | Table]
-    methods: list[str | Table]
-    solvers: list[str | Table] = msgspec.field(default_factory=lambda: ["converged"])
+    datasets: Entries
+    methods: Entries
+    solvers: Entries = msgspec.field(default_factory=lambda: ["converged"])
     seeds: Count | None = None  # data seeds; default: the suite's
     draws: Count = 1  # hyper-parameter draws per method: the given values, then random ones
     record_every: Annotated[int, Meta(ge=0)] = 0  # steps between recorded coefficients; 0: none
@@ -74,12 +75,17 @@ def load_suite(name_or_file: str) -> Suite:
     """Return a suite by its name, or from a TOML file."""
     known = plugins.suites()
     path = known.get(name_or_file) or Path(name_or_file)
-    if not path.is_file():
-        if path.suffix == ".toml" or path.exists():
-            raise UserError(f"{path}: no such TOML file")
-        raise UserError(f"unknown suite {name_or_file!r}.{suggest(name_or_file, known)} See `irmbench list suites`.")
     try:
+        if path.is_dir():
+            raise UserError("is a folder, not a TOML file")
+        if path.suffix != ".toml" and not path.exists():
+            raise LookupError
         return parse(path.read_text(encoding="utf-8"))
+    except LookupError:
+        message = f"unknown suite {name_or_file!r}.{suggest(name_or_file, known)} See `irmbench list suites`."
+        raise UserError(message) from None
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such TOML file") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, UserError) as error:
@@ -151,6 +157,8 @@ def _drawn(entry: str | Table, draws: int) -> Iterator[tuple[str, Method, int]]:
                 for f in dataclasses.fields(method)
                 if draw and f.metadata.get("search") and f.name not in given
             }
+            if draw and not searched:
+                break  # there is nothing to draw
             yield name, dataclasses.replace(method, **searched), draw
 
 

@@ -23,7 +23,7 @@ def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
 
     Columns: ``ROW``, assumption_class, distance, low, high, n (seeds), datasets, failed, not_applicable (trials).
     """
-    cells = frame.groupby([*ROW, "assumption_class"], sort=False)
+    cells = _one_row_a_method(frame).groupby([*ROW, "assumption_class"], sort=False)
     table = pd.DataFrame([dict(zip([*ROW, "assumption_class"], key, strict=True)) | _cell(cell) for key, cell in cells])
     rank = table.groupby(["solver", "assumption_class"])["distance"].rank()
     mean_rank = table.assign(rank=rank).groupby(ROW)["rank"].transform("mean").fillna(np.inf)
@@ -32,24 +32,34 @@ def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cell(trials: pd.DataFrame) -> dict[str, Any]:
-    ok = trials[trials["status"] == "ok"]
-    per_seed = ok.groupby("data_seed")["distance"].mean() if len(ok) else pd.Series(dtype=float)
-    estimate = mean_interval(per_seed.to_numpy())
+    applicable = trials[trials["status"] != "not_applicable"]
+    # A seed with a failed trial does not count: the mean over what did not fail would be of easier datasets.
+    per_seed = (
+        applicable.assign(ok=applicable["status"] == "ok").groupby("data_seed").agg({"ok": "all", "distance": "mean"})
+    )
+    estimate = mean_interval(per_seed.loc[per_seed["ok"], "distance"].to_numpy(dtype=float))
     return {
         "distance": estimate.mean,
         "low": estimate.low,
         "high": estimate.high,
         "n": estimate.n,
-        "datasets": trials["dataset_label"].nunique(),
+        "datasets": applicable["dataset_label"].nunique(),
         "failed": int((trials["status"] == "failed").sum()),
         "not_applicable": int((trials["status"] == "not_applicable").sum()),
     }
 
 
+def _one_row_a_method(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return trials, those that do not apply being as if solved like the method's others."""
+    frame = frame.assign(distance=frame["distance"] if "distance" in frame else np.nan)
+    solved = frame[frame["solved_by"] != ""].groupby(["solver", "method_label"])["solved_by"].first().to_dict()
+    keys = zip(frame["solver"], frame["method_label"], frame["solved_by"], strict=True)
+    return frame.assign(solved_by=[how or solved.get((solver, label), "") for solver, label, how in keys])
+
+
 def trials_csv(frame: pd.DataFrame) -> str:
     """Return the trials as CSV, parameters and coefficients as JSON; trajectories stay in the records."""
     flat = frame.drop(columns=["trajectory", "schema", "made_by"], errors="ignore").copy()
-    for column in ("dataset_params", "method_params", "solver_params", "coefficients"):
-        if column in flat:
-            flat[column] = [json.dumps(value) if isinstance(value, list | dict) else "" for value in flat[column]]
+    for column in flat.columns:
+        flat[column] = [json.dumps(value) if isinstance(value, list | dict) else value for value in flat[column]]
     return flat.to_csv(index=False)

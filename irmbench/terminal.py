@@ -47,6 +47,7 @@ def _cell(row: pd.Series, best: bool) -> Text:
 
 
 def _caption(board: pd.DataFrame) -> str:
-    n = board.loc[board["n"] > 0, "n"]
-    seeds = f"n = {n.min()}" if n.min() == n.max() else f"n = {n.min()} to {n.max()}"
+    counts = board.loc[board["n"] > 0, "n"]
+    low, high = (counts.min(), counts.max()) if len(counts) else (0, 0)
+    seeds = f"n = {low}" if low == high else f"n = {low} to {high}"
     return f"{CAPTION} {seeds}. n/a: not applicable. In bold: the best of each column, oracles aside."

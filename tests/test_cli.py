@@ -171,7 +171,7 @@ def test_blanks_around_names_do_not_matter(call, asked):
         ("run", "Missing argument"),
         ("run quikc", "unknown suite 'quikc'. Did you mean 'quick'?"),
         ("run nothing.toml", "nothing.toml: no such TOML file"),
-        ("run .", "no such TOML file"),
+        ("run .", "is a folder, not a TOML file"),
         ("run broken.toml", "broken.toml: not TOML: "),
         ("run wrong.toml", "wrong.toml: Object contains unknown field `sedes`. Did you mean 'seeds'?"),
         ("run tiny.toml extra", "extra"),

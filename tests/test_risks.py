@@ -91,7 +91,7 @@ class TestAgainstAutograd:
 
 
 def test_variance_of_the_dummy_gradient_makes_its_square_unbiased(intercept):
-    data, phi, (env, _) = views(False, intercept)
+    data, _, (env, _) = views(False, intercept)
     s = 2 * (env._prediction - data.targets) * env._prediction
     total, each = s.sum(-1), (s**2).sum(-1)
     torch.testing.assert_close(

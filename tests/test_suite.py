@@ -218,7 +218,7 @@ def test_a_bad_file_is_refused_in_one_line_that_names_it(tmp_path, content):
 
 
 def test_a_folder_is_no_suite(tmp_path):
-    with pytest.raises(UserError, match="no such TOML file"):
+    with pytest.raises(UserError, match="is a folder, not a TOML file"):
         load_suite(str(tmp_path))
 
 
