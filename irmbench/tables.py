@@ -51,7 +51,7 @@ def _cell(trials: pd.DataFrame) -> dict[str, Any]:
 
 def _one_row_a_method(frame: pd.DataFrame) -> pd.DataFrame:
     """Return trials, those that do not apply being as if solved like the method's others."""
-    frame = frame.assign(distance=frame["distance"] if "distance" in frame else np.nan)
+    frame = frame.assign(distance=frame.get("distance", np.nan))
     solved = frame[frame["solved_by"] != ""].groupby(["solver", "method_label"])["solved_by"].first().to_dict()
     keys = zip(frame["solver"], frame["method_label"], frame["solved_by"], strict=True)
     return frame.assign(solved_by=[how or solved.get((solver, label), "") for solver, label, how in keys])
