@@ -14,9 +14,11 @@ from torch import Tensor
 
 from irmbench.batch import Batch, Hyper, Splitter, Tensors
 from irmbench.moments import Examples
-from irmbench.tracing import trace
+from irmbench.tracing import compile_trace, trace
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+COMPILE_FROM = 20_000  # steps: compiling takes as long as about 10,000 steps that are not compiled
+CHAIN = 5  # steps compiled into one function: calling it costs as much as running some of them
 
 
 @dataclass(frozen=True)
@@ -35,24 +37,50 @@ class Fit:
         return Fit(self.coefficients.to(device), norm, objective, [(k, at.to(device)) for k, at in self.trajectory])
 
 
-def descend(batch: Batch, record_every: int = 0, progress: Callable[[int], object] = lambda steps: None) -> Fit:
+def descend(batch: Batch, record_every: int = 0) -> Fit:
     """Run the batch's optimiser; record coefficients at steps 0, K, 2K, ... and the last, each after its update."""
-    splitter = _splitter(batch)
-    update = one_step(batch)
-    own, step = start(batch), torch.zeros((), dtype=torch.float64, device=batch.device)
-    shared = _per_step(batch, step, splitter)
-    traced = trace(batch.lift(update, own=len(own)), *own, *shared)
+    loop = Loop(batch)
     read = batch.lift(lambda data, hyper, parameters: batch.one(hyper).coefficients(parameters), own=1)
+    last = batch.solver.steps - 1
     trajectory = []
     with torch.no_grad():
-        for k in range(batch.solver.steps):
-            own = traced(*own, *shared)
-            if record_every and (k % record_every == 0 or k == batch.solver.steps - 1):
-                trajectory.append((k, read(own[0])))
-            if k + 1 < batch.solver.steps:
-                shared = _per_step(batch, step.add_(1), splitter)
-            progress(1)
-        return Fit(read(own[0]), **_diagnose(batch, own, shared), trajectory=trajectory)
+        for stop in sorted({*range(0, last, record_every), last}) if record_every else ():
+            trajectory.append((stop, read(loop.run(stop + 1)[0])))
+        own = loop.run(batch.solver.steps)
+        return Fit(read(own[0]), **_diagnose(batch, own, loop.shared), trajectory=trajectory)
+
+
+class Loop:
+    """The steps of a batch, one at a time, or several at once where they are many enough to be worth compiling."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._own, self._done = start(batch), 0
+        self._step = torch.zeros(batch.shape[0], dtype=torch.float64, device=batch.device)
+        self._splitter = _splitter(batch)
+        self._one = trace(batch.lift(one_step(batch), own=len(self._own)), *self._own, *self.shared)
+        self._chain = None
+        if batch.solver.steps >= COMPILE_FROM and self._splitter is None:
+            self._chain = compile_trace(self._several, *self._own, *self.shared)
+
+    @property
+    def shared(self) -> Tensors:
+        """What changes from step to step and is not a trial's own: the step number [S], and a fresh split."""
+        return self._step + self._done, *([self._splitter()] if self._splitter else [])
+
+    def run(self, steps: int) -> Tensors:
+        """Go on until ``steps`` are done; return what every trial carries then."""
+        while self._done < steps:
+            chained = self._chain is not None and steps - self._done >= CHAIN
+            advance = self._chain if chained and self._chain is not None else self._one
+            self._own = advance(*self._own, *self.shared)
+            self._done += CHAIN if chained else 1
+        return self._own
+
+    def _several(self, *arguments: Tensor) -> Tensors:
+        own, step = arguments[:-1], arguments[-1]
+        for k in range(CHAIN):
+            own = self._one(*own, step + k)
+        return own
 
 
 def start(batch: Batch) -> Tensors:
@@ -109,11 +137,6 @@ def _splitter(batch: Batch) -> Splitter | None:
     if batch.method.needs_split and isinstance(batch.data, Examples):
         return Splitter(batch.data, batch.seeds)
     return None
-
-
-def _per_step(batch: Batch, step: Tensor, splitter: Splitter | None) -> Tensors:
-    """Return what changes from step to step and is not a trial's own: the step number [S], and the split."""
-    return step.expand(batch.shape[0]), *([splitter()] if splitter else [])
 
 
 def _diagnose(batch: Batch, own: Tensors, shared: Tensors) -> dict[str, Tensor]:

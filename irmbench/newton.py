@@ -35,7 +35,7 @@ SHRINK = 4  # the few rows that still improve go on in a smaller batch, once the
 CALLS_BEFORE_TRACING = 60  # a trace costs about as much as it saves on this many calls
 
 
-def converge(batch: Batch, progress: Callable[[int], object] = lambda steps: None) -> Fit:
+def converge(batch: Batch) -> Fit:
     """Return the best minimum found for every trial, with the norm of the objective's gradient there."""
     problem = Problem(batch)
     points = starts(batch).flatten(3)
@@ -44,7 +44,6 @@ def converge(batch: Batch, progress: Callable[[int], object] = lambda steps: Non
         fractions[0] = fraction
         problem.relax(fractions, smoothing)
         points = problem.descend(points, ITERATIONS)
-        progress(1)
     best = problem.values(points).nan_to_num(nan=torch.inf).argmin(-1)
     problem.relax(fractions[:1], smoothing)
     winner = problem.polish(problem.descend(_take(points, best)[..., None, :], LAST_ITERATIONS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,13 +14,13 @@ from irmbench.interface import ADAM, Dataset, Loss, Method, Oracle, Solver, Trut
 from irmbench.newton import converge
 
 
-def solve(batch: Batch, record_every: int = 0, progress: Callable[[int], object] = lambda steps: None) -> Fit:
+def solve(batch: Batch, record_every: int = 0) -> Fit:
     """Fit every trial of the batch."""
     if uses_closed_form(batch.method, batch.solver, batch.loss):
         return Fit(closed_form(batch))
     if batch.solver.optimizer == "newton":
-        return converge(batch, progress)
-    return descend(batch, record_every, progress)
+        return converge(batch)
+    return descend(batch, record_every)
 
 
 def uses_closed_form(method: Method, solver: Solver, loss: Loss) -> bool:

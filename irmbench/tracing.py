@@ -27,6 +27,22 @@ def trace(function: Callable[..., Any], *arguments: Tensor) -> Callable[..., Any
     return graph.forward
 
 
+def compile_trace(traced: Callable[..., Any], *arguments: Tensor) -> Callable[..., Any] | None:
+    """Return a function of traced functions, compiled at ``arguments``, or None where the machine cannot compile.
+
+    It takes seconds, and fuses the operators into a few loops. The function is traced first: code of its own keeps the
+    compiler from taking one function for another.
+    """
+    with torch.no_grad():
+        graph = make_fx(traced)(*arguments)
+        compiled = torch.compile(graph, dynamic=False)
+        try:
+            compiled(*arguments)
+        except RuntimeError:  # no compiler, or one that fails: the trace does the same, if slower
+            return None
+    return compiled
+
+
 def _fold_constants(module: GraphModule) -> None:
     """Replace every operator whose inputs are all constants by its result."""
     known: dict[Node, Any] = {}
