@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
+from irmbench import perf_cli
 from irmbench.errors import UserError, suggest
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -48,6 +49,7 @@ class Commands(TyperGroup):
 
 
 app = typer.Typer(cls=Commands, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.add_typer(perf_cli.app, name="perf", cls=Commands)
 
 
 @app.callback(invoke_without_command=True)
@@ -104,9 +106,12 @@ def list_(
 @app.command()
 def show(folder: Annotated[Path, typer.Argument(help="the folder of a run")]) -> None:
     """Print the leaderboard of a run."""
-    from irmbench.store import Store
+    from irmbench.provenance import asked_for, planned_trials
 
-    _print_leaderboard(list(Store(folder).records().values()))
+    records = asked_for(folder)
+    _print_leaderboard(records)
+    if (planned := planned_trials(folder)) and len(records) < planned:
+        typer.echo(f"incomplete: {len(records):,} of {planned:,} trials; the command that started the run resumes it")
 
 
 @app.command()

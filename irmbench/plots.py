@@ -70,7 +70,7 @@ def _figures(frame: pd.DataFrame, timings: pd.DataFrame) -> Iterator[tuple[str, 
         size = (3.2 * min(3, count) + 1.9, 3.0)
         title = "Coefficients on the optimiser's path" + (f" (the first {PANELS} of {count})" if count > PANELS else "")
         caption = f"Lines: mean over n data seeds, one per coordinate. Bands: {RANGE}. Dashed: true values."
-        yield "trajectories", _figure(partial(trajectories, ok), (min(PANELS, count), 3), size, title, caption)
+        yield "trajectories", make_figure(partial(trajectories, ok), (min(PANELS, count), 3), size, title, caption)
     if len(timings):
         devices = timings["device"].value_counts(sort=False)
         title = f"Time of the IRM penalty on {' and '.join(devices.index)}"
@@ -78,7 +78,7 @@ def _figures(frame: pd.DataFrame, timings: pd.DataFrame) -> Iterator[tuple[str, 
         ratio = f"double backward / fast [{timings['confidence'].iloc[0]:.0%} percentile bootstrap interval]"
         caption = f"Environments × examples ({kind}). Medians of {_n(timings['pairs'])} pairs; numbers: {ratio}."
         size = (9.0, 0.4 * devices.max() + 0.6)
-        yield "penalty_timing", _figure(partial(penalty_timing, timings), (len(devices), 1), size, title, caption)
+        yield "penalty_timing", make_figure(partial(penalty_timing, timings), (len(devices), 1), size, title, caption)
 
 
 def _score_figures(frame: pd.DataFrame, ok: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
@@ -86,13 +86,13 @@ def _score_figures(frame: pd.DataFrame, ok: pd.DataFrame) -> Iterator[tuple[str,
     size = (1.9 * min(COLUMNS, classes) + 4.3, 0.3 * len(frame[tables.ROW].drop_duplicates()) + 0.5)
     n = _n(ok.groupby([*tables.ROW, "assumption_class"])["data_seed"].nunique())
     title, caption = "Distance to the causal coefficients", f"{tables.CAPTION} {n}. Dashed: zero coefficients."
-    yield "leaderboard", _figure(partial(leaderboard, frame), (classes, COLUMNS), size, title, caption)
+    yield "leaderboard", make_figure(partial(leaderboard, frame), (classes, COLUMNS), size, title, caption)
     for solver, trials in ok.groupby("solver", sort=False):
         size = (9.5, trials["method"].nunique() * max(0.09 * trials["dataset_label"].nunique(), 0.4) + 0.5)
         title = f"Squared errors of the coefficients, solver {solver}"
         n = _n(trials.groupby(PATH)["data_seed"].nunique())
         caption = f"Points: median over {n} data seeds. Lines: {RANGE}. On a dotted line: below {FLOOR:g}, or 0."
-        yield f"errors_{solver}", _figure(partial(errors, ok, solver=str(solver)), (2, 2), size, title, caption)
+        yield f"errors_{solver}", make_figure(partial(errors, ok, solver=str(solver)), (2, 2), size, title, caption)
 
 
 def trajectories(frame: pd.DataFrame, axes: Sequence[Axes]) -> None:
@@ -115,7 +115,7 @@ def trajectories(frame: pd.DataFrame, axes: Sequence[Axes]) -> None:
         name = _wrapped(f"{first['method_label']} on {first['dataset_label']}", 42)
         ax.set_title(f"{name}\n{first['solved_by']}, {first['solver']}, n = {seeds}")
         ax.set(xscale="log", xlabel="updates", ylabel="coefficient")
-    _legend(axes[min(3, len(axes)) - 1], LINES)
+    draw_legend(axes[min(3, len(axes)) - 1], LINES)
 
 
 def _paths(ok: pd.DataFrame) -> list[pd.DataFrame]:
@@ -142,7 +142,7 @@ def errors(frame: pd.DataFrame, axes: Sequence[Axes], solver: str) -> None:
             _estimates(ax, y, median, low, high, looks[method])
         _rows(ax, [_wrapped(label, 18) for label in datasets], spread.min().min())
         ax.set(title=title, xlabel="mean squared error")
-    _legend(axes[-1], {method: looks[method] for method in methods})
+    draw_legend(axes[-1], {method: looks[method] for method in methods})
 
 
 def leaderboard(frame: pd.DataFrame, axes: Sequence[Axes]) -> None:
@@ -153,7 +153,7 @@ def leaderboard(frame: pd.DataFrame, axes: Sequence[Axes]) -> None:
     board = tables.leaderboard(frame)
     looks = _looks(board["solver"])
     rows = board[tables.ROW].drop_duplicates().itertuples(index=False)
-    labels = [_wrapped(method if by == "Newton" else f"{method}, {by}", 50) for _, method, by in rows]
+    labels = [_wrapped(method if by in ("Newton", "") else f"{method}, {by}", 50) for _, method, by in rows]
     board["y"] = board.groupby(tables.ROW, sort=False).ngroup()
     for ax, (name, cells) in zip(axes, board.groupby("assumption_class"), strict=True):
         for solver, of in cells.groupby("solver"):
@@ -164,7 +164,7 @@ def leaderboard(frame: pd.DataFrame, axes: Sequence[Axes]) -> None:
         ax.axvline(1, **DASHED)
         _rows(ax, labels, board[["distance", "low"]].min().min())
         ax.set(title=_wrapped(str(name), 24), xlabel="relative distance")
-    _legend(axes[min(COLUMNS, len(axes)) - 1], looks)
+    draw_legend(axes[min(COLUMNS, len(axes)) - 1], looks)
 
 
 def penalty_timing(rows: Timings, axes: Sequence[Axes]) -> None:
@@ -180,7 +180,7 @@ def penalty_timing(rows: Timings, axes: Sequence[Axes]) -> None:
         cases = table[["environments", "n", *(c for c in KIND if table[c].nunique() > 1)]].itertuples(index=False)
         _rows(ax, [" ".join([f"{e:,} × {n:,}", *others]) for e, n, *others in cases])
         ax.set(title=f"{device}, {table['threads'].max()} threads", xlabel="seconds, forward + backward", xmargin=0.12)
-    _legend(axes[0], looks)
+    draw_legend(axes[0], looks)
 
 
 def _ok(frame: pd.DataFrame) -> pd.DataFrame:
@@ -221,7 +221,8 @@ def _rows(ax: Axes, labels: Sequence[str], least: float = FLOOR) -> None:
         ax.axvline(FLOOR, **{**DASHED, "linestyle": ":"})
 
 
-def _legend(ax: Axes, looks: dict[str, Look]) -> None:
+def draw_legend(ax: Axes, looks: dict[str, Look]) -> None:
+    """Draw labels and their looks to the right of the axes."""
     handles = [Line2D([], [], **look) for look in looks.values()]
     legend = ax.legend(handles, [""] * len(looks), loc="upper left", bbox_to_anchor=(1.0, 1.0))
     for text, label in zip(legend.get_texts(), looks, strict=True):
@@ -233,7 +234,7 @@ def _wrapped(label: str, width: int) -> str:
     return textwrap.fill(label, width).replace("$", r"\$")
 
 
-def _figure(draw: Draw, panels: tuple[int, int], size: tuple[float, float], title: str, caption: str) -> Figure:
+def make_figure(draw: Draw, panels: tuple[int, int], size: tuple[float, float], title: str, caption: str) -> Figure:
     """Return a figure of so many panels in so many columns, of ``size`` inches a row."""
     count, columns = panels[0], min(panels)
     rows = -(-count // columns)

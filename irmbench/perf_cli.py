@@ -1,0 +1,128 @@
+"""The commands `irmbench perf`: time the penalty, check it against another revision, compare and list records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from irmbench.performance import Measurement
+    from irmbench.regressions import Verdict
+
+CODES: dict[Verdict, int] = {"ok": 0, "improved": 0, "regressed": 1, "inconclusive": 3}
+CHANGED, NOTHING_COMPARABLE = 1, 4
+Device = Annotated[Literal["cpu", "cuda"], typer.Option(help="where the penalty runs")]
+Update = Annotated[bool, typer.Option("--update", help="expect the operator counts that are found")]
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.callback()
+def perf() -> None:
+    """Time the IRM penalty, and say whether it got slower.
+
+    Exit codes: 0 ok or improved; 1 regressed, or other operators than expected; 3 inconclusive; 4 nothing comparable.
+    """
+
+
+@app.command()
+def run(device: Device = "cpu", update: Update = False) -> None:
+    """Time every case, and store a record and a plot of how time grows."""
+    from irmbench import perf_plots, perf_records, perf_tables, performance
+
+    with _comparable():
+        performance.require(device)
+        measured = performance.measure(performance.GRID, device)
+    record = perf_records.save(measured, device)
+    plot = perf_plots.save_scaling(record)
+    _print(perf_tables.measured(measured))
+    typer.echo(f"record: {record.path}\nplot: {plot}")
+    raise typer.Exit(_operators(measured, device, update))
+
+
+@app.command()
+def check(
+    base: Annotated[str, typer.Option(help="the revision to compare the working tree with, such as HEAD~1")],
+    device: Device = "cpu",
+    update: Update = False,
+) -> None:
+    """Time the working tree's penalty against another revision's, and store a record with the verdicts."""
+    from irmbench import perf_records, perf_tables, performance
+    from irmbench.regressions import worst
+
+    with _comparable():
+        performance.require(device)
+        commit = performance.revision(base)
+        decisions = performance.check(performance.kernel_source(commit), performance.GRID, device)
+    record = perf_records.save(decisions, device, commit)
+    _print(perf_tables.decided(decisions))
+    verdict = worst(decision.verdict for decision in decisions)
+    typer.echo(f"record: {record.path}\n{verdict} against {base} ({commit[:12]})")
+    changed = _operators([decision.measurement for decision in decisions], device, update)
+    raise typer.Exit(changed or CODES[verdict])
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="the earlier record: a file, or the start of its number or commit")],
+    b: Annotated[str, typer.Argument(help="the later record")],
+) -> None:
+    """Compare two stored records of one machine, by their ratios to the reference."""
+    from irmbench import perf_records, perf_tables
+    from irmbench.regressions import worst
+
+    base, head = perf_records.find(a), perf_records.find(b)
+    with _comparable():
+        comparisons = perf_records.compare(base, head)
+    _print(perf_tables.compared(comparisons))
+    verdict = worst(comparison.verdict for comparison in comparisons)
+    typer.echo(f"{verdict}: {head.path} against {base.path}")
+    raise typer.Exit(CODES[verdict])
+
+
+@app.command()
+def history() -> None:
+    """List all records, and plot the ratio to the reference by commit."""
+    from irmbench import perf_plots, perf_records, perf_tables
+
+    with _comparable():
+        records = perf_records.load_all()
+    _print(perf_tables.history(records))
+    typer.echo(f"plot: {perf_plots.save_history(records)}")
+
+
+def _operators(measured: Sequence[Measurement], device: str, update: bool) -> int:
+    """Print how the operators differ from what is expected, or expect them from now on; return the exit code."""
+    from irmbench import operator_counts
+    from irmbench.performance import case_id
+
+    counted = {case_id(found.case): found.operators for found in measured}
+    if update:
+        operator_counts.update(counted, device)
+        return 0
+    lines = operator_counts.differences(counted, device)
+    for line in lines:
+        typer.echo(line)
+    if lines:
+        typer.echo("if that is meant, --update expects it from now on")
+    return CHANGED if lines else 0
+
+
+@contextmanager
+def _comparable() -> Iterator[None]:
+    from irmbench.performance import NothingComparableError
+
+    try:
+        yield
+    except NothingComparableError as error:
+        typer.echo(f"irmbench: {error}", err=True)
+        raise typer.Exit(NOTHING_COMPARABLE) from error
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
+    Console().print(table)

@@ -1,0 +1,23 @@
+"""Measurements as a machine without noise would make them."""
+
+import numpy as np
+
+from irmbench import regressions
+from irmbench.performance import Decision, Measurement
+from irmbench.timing import Case
+
+STEP, SMALL = Case(2, 10_000), Case(2, 100)
+OPERATORS = {"aten.mul.Tensor": 2, "aten.sub.Tensor": 1}
+
+
+def measurement(case=STEP, shape=(3, 4), **seconds):
+    """Return a measurement whose arms take 1 (fast), 5 (reference) and 0.5 seconds (bound), unless told otherwise."""
+    arms = {"fast": 1.0, "reference": 5.0, "bound": 0.5, **seconds}
+    filled = {arm: np.full(shape, value) for arm, value in arms.items()}
+    return Measurement(case, filled, dict(OPERATORS), {"fast": 100, "reference": 700})
+
+
+def decision(case=STEP, slowdown=1.0, verdict="ok"):
+    """Return the decision of a check that found a slowdown."""
+    found = measurement(case, base=1 / slowdown, same=1.0)
+    return Decision(found, found.ratio("fast", "base"), regressions.SMALLEST, verdict)

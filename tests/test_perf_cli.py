@@ -1,0 +1,196 @@
+"""The commands `irmbench perf`: exit codes, one-line errors, and what they print and leave."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from perf_support import OPERATORS, decision, measurement
+
+from irmbench import cli, operator_counts, perf_plots, perf_records, performance
+
+ROOT = Path(__file__).resolve().parents[1]
+# The kernel, and a slowdown: a share of the calls is made twice.
+SLOWER = """
+_honest, _calls = irm_penalty, [0]
+
+
+def irm_penalty(predictions, targets, **options):
+    _calls[0] += 1
+    if _calls[0] % 4 == 0:
+        torch.autograd.grad(_honest(predictions, targets, **options).sum(), predictions)
+    return _honest(predictions, targets, **options)
+"""
+SMALL_GRID = """
+from irmbench import cli, performance
+performance.GRID = performance.GRID[1:2]
+cli.main()
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A working folder, and a machine without noise; plots have tests of their own, and are slow."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(perf_plots, "save_scaling", lambda record: record.path.with_suffix(".png"))
+    monkeypatch.setattr(perf_plots, "save_history", lambda records: perf_records.ROOT / "history.png")
+    monkeypatch.setattr(performance, "measure", lambda cases, device: [measurement(case) for case in cases])
+    monkeypatch.setattr(performance, "revision", lambda ref: "c" * 40)
+    monkeypatch.setattr(performance, "kernel_source", lambda commit: "")
+    decided(monkeypatch, "ok")
+    expectations = tmp_path / "operator_counts.json"
+    expectations.write_text(json.dumps({"cpu": {performance.case_id(case): OPERATORS for case in performance.GRID}}))
+    monkeypatch.setattr(operator_counts, "EXPECTED", expectations)
+    return tmp_path
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Return a function from arguments to the exit code, standard output and standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["irmbench", "perf", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        return stopped.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def decided(monkeypatch, *verdicts):
+    def check(source, cases, device):
+        return [decision(case, verdict=verdict) for case, verdict in zip(cases, verdicts, strict=False)]
+
+    monkeypatch.setattr(performance, "check", check)
+
+
+def test_a_run_prints_a_table_and_stores_a_record_and_a_plot(call, folder):
+    code, out, err = call("run")
+    assert (code, err) == (0, "")
+    assert "5.00 5.00–5.00" in out
+    (record,) = (folder / "results" / "perf").glob("*/0001_*.json")
+    assert f"record: {record.relative_to(folder)}\nplot: {record.relative_to(folder).with_suffix('.png')}" in out
+
+
+def test_the_tables_fit_80_columns_and_cut_nothing(call, monkeypatch):
+    decided(monkeypatch, *["inconclusive"] * len(performance.GRID))
+    outputs = [call("run")[1], call("check", "--base", "HEAD~1")[1], call("compare", "0001", "0002")[1]]
+    tables = [line for out in (*outputs, call("history")[1]) for line in out.splitlines() if ":" not in line]
+    assert max(map(len, tables)) <= 80
+    assert not any("…" in line for line in tables)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [(["ok", "ok"], 0), (["ok", "improved"], 0), (["ok", "inconclusive"], 3), (["inconclusive", "regressed"], 1)],
+)
+def test_a_check_exits_with_its_worst_verdict(verdicts, code, call, monkeypatch):
+    decided(monkeypatch, *verdicts)
+    got, out, _ = call("check", "--base", "HEAD~1")
+    assert got == code
+    assert "against HEAD~1 (cccccccccccc)" in out
+    assert perf_records.load_all()[0].infos[performance.case_id(performance.GRID[0])]["verdict"] == verdicts[0]
+
+
+def test_a_check_needs_a_base(call):
+    code, out, err = call("check")
+    assert (code, out) == (2, "")
+    assert "--base" in err
+
+
+@pytest.mark.parametrize("command", [["run"], ["check", "--base", "HEAD~1"]], ids=lambda c: c[0])
+def test_other_operators_than_expected_fail_until_they_are_expected(command, call):
+    operator_counts.update({performance.case_id(case): {} for case in performance.GRID}, "cpu")
+    code, out, _ = call(*command)
+    assert code == 1
+    assert "0 expected, 3 counted" in out
+    assert call(*command, "--update")[0] == 0
+    assert call(*command)[0] == 0
+
+
+@pytest.mark.parametrize("command", [["run"], ["check", "--base", "HEAD~1"]], ids=lambda c: c[0])
+def test_without_cuda_there_is_one_line_and_no_record(command, call, folder, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    code, out, err = call(*command, "--device", "cuda")
+    assert (code, out, err) == (4, "", "irmbench: CUDA: not measured, there is no such device here\n")
+    assert not (folder / "results").exists()
+
+
+def test_records_of_one_machine_are_compared(call):
+    call("run")
+    call("run")
+    code, out, _ = call("compare", "0001", "0002")
+    assert code == 0
+    assert "1.000 1.000–1.000" in out
+
+
+def test_a_slower_record_is_a_regression(call, monkeypatch):
+    call("run")
+    monkeypatch.setattr(performance, "measure", lambda cases, device: [measurement(case, fast=1.3) for case in cases])
+    call("run")
+    assert call("compare", "0001", "0002")[0] == 1
+
+
+def test_records_of_two_machines_exit_with_one_line(call, folder):
+    call("run")
+    (path,) = (folder / "results" / "perf").glob("*/0001_*.json")
+    content = json.loads(path.read_text())
+    content["machine_info"]["fingerprint"] = "other"
+    (folder / "other.json").write_text(json.dumps(content))
+    code, out, err = call("compare", path, "other.json")
+    assert (code, out) == (4, "")
+    assert err.count("\n") == 1
+    assert "different machines" in err
+
+
+def test_history_lists_records_and_plots_them(call):
+    call("run")
+    call("check", "--base", "HEAD~1")
+    code, out, _ = call("history")
+    assert code == 0
+    assert "no check" in out
+    assert "1 ok" in out
+    assert f"plot: {perf_records.ROOT / 'history.png'}" in out
+
+
+def test_without_records_history_says_so(call):
+    code, out, err = call("history")
+    assert (code, out) == (4, "")
+    assert "holds no record yet" in err
+
+
+def test_an_unknown_command_gets_a_suggestion(call):
+    code, _, err = call("chek")
+    assert code == 2
+    assert "Did you mean 'check'?" in err
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository of its own with the package in it, committed."""
+    shutil.copytree(ROOT / "irmbench", tmp_path / "irmbench", ignore=shutil.ignore_patterns("__pycache__"))
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "base"]):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *command], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_slowdown_of_a_quarter_is_called_a_regression(repository):
+    kernel = repository / "irmbench" / "penalty.py"
+    kernel.write_text(kernel.read_text() + SLOWER)
+    assert check(repository).returncode == 1
+
+
+@pytest.mark.slow
+def test_the_kernel_against_itself_is_no_regression(repository):
+    done = check(repository)
+    assert done.returncode in (0, 3), done.stdout + done.stderr
+
+
+def check(repository):
+    """Run `perf check --base HEAD` on a case of the grid, for real."""
+    command = [sys.executable, "-c", SMALL_GRID, "perf", "check", "--base", "HEAD"]
+    return subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=300)
