@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from irmbench.blocks import Weights, changed
-from irmbench.interface import Array, Setting, hyper
+from irmbench.interface import Array, Setting, hyper, label
 from irmbench.sem import Environment, LinearSEM, Noise
 
 
@@ -24,18 +24,21 @@ class IRMChain(LinearSEM):
     hidden: bool = hyper(False, "whether a hidden h confounds causes, target and effects")
     y_noise: Literal["unit", "environment"] = hyper("unit", "the scale of the target's noise")
     d: int = hyper(5, "causes, and as many effects", low=1)
+    holdout_last: bool = hyper(False, "whether to train without the last environment, as the paper's IRM did")
 
     @property
     def setting(self) -> Setting:
         varies = self.y_noise == "environment"
-        return Setting(varies, hidden_confounding=self.hidden, anti_causal=True, scrambled=self.scrambled)
+        return Setting(varies, self.hidden, anti_causal=True, scrambled=self.scrambled, identifiable=not self.hidden)
 
     @property
     def label(self) -> str:
-        return f"irm_chain {'FP'[self.hidden]}{'OE'[self.y_noise == 'environment']}{'US'[self.scrambled]}"
+        letters = f"{'FP'[self.hidden]}{'OE'[self.y_noise == 'environment']}{'US'[self.scrambled]}"
+        return label(self, letters, of=("hidden", "y_noise", "scrambled"))
 
     def training(self, seed: int) -> list[Environment]:
-        return [Environment(e=0.2), Environment(e=2.0), Environment(e=5.0)]
+        environments = [Environment(e=0.2), Environment(e=2.0), Environment(e=5.0)]
+        return environments[:-1] if self.holdout_last else environments
 
     def testing(self, seed: int) -> list[Environment]:
         unseen = [Environment(e=0.1), Environment(e=1.0), Environment(e=10.0)]

@@ -38,7 +38,7 @@ class UnitTest2(TwoBlocks):
 
     @property
     def setting(self) -> Setting:
-        return Setting(scrambled=self.scrambled, mean_shift=True)
+        return Setting(scrambled=self.scrambled, mean_shift=True, shift="correlation of background and animal")
 
     def training(self, seed: int) -> list[Herd]:
         more = stream("environments", seed).uniform([0.9, 0.3], [1.0, 0.7], (max(self.environments - 3, 0), 2))

@@ -35,7 +35,12 @@ class UnitTest3(TwoBlocks):
 
     @property
     def setting(self) -> Setting:
-        return Setting(anti_causal=True, scrambled=self.scrambled)
+        return Setting(
+            anti_causal=True,
+            scrambled=self.scrambled,
+            identifiable=self.environments > self.others,
+            shift="shortcut",
+        )
 
     def training(self, seed: int) -> list[Shortcut]:
         means = stream("environments", seed).standard_normal((self.environments, self.others))

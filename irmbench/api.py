@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from irmbench.changes import Changes
+from irmbench.provenance import asked_for
 from irmbench.runner import Options, run_suite
-from irmbench.store import Record, Store
+from irmbench.store import Record
 from irmbench.suite import load_suite
 
 COLUMNS = [
@@ -41,11 +42,12 @@ def run(
 
 
 def load(folder: str | Path) -> pd.DataFrame:
-    """Return a run's trials, one row each, with at least ``COLUMNS``; what was not recorded is missing.
+    """Return the trials that a folder's last run asked for, one row each, with at least ``COLUMNS``.
 
-    Coefficients are unscrambled. A trajectory is a list of ``[step, coefficients]``; step k is after k + 1 updates.
+    What was not recorded is missing. Coefficients are unscrambled. A trajectory is a list of ``[step, coefficients]``;
+    step k is after k + 1 updates.
     """
-    return _frame(list(Store(Path(folder)).records().values()))
+    return _frame(asked_for(Path(folder)))
 
 
 def _frame(records: list[Record]) -> pd.DataFrame:

@@ -85,7 +85,9 @@ class Batch:
         """The float fields of method and solver, a tensor [H] each."""
         names = [f.name for f in dataclasses.fields(self.method) if isinstance(getattr(self.method, f.name), float)]
         columns = {name: [getattr(m, name) for m in self.methods] for name in names}
-        columns |= {name: [getattr(s, name) for s in self.solvers] for name in ("learning_rate", "weight_decay")}
+        # Under other names than a method's own fields could have.
+        for name in ("learning_rate", "weight_decay"):
+            columns[f"solver.{name}"] = [getattr(solver, name) for solver in self.solvers]
         return {k: torch.tensor(v, dtype=torch.float64, device=self.device) for k, v in columns.items()}
 
     def one(self, hyper: Hyper) -> Method:
@@ -128,6 +130,10 @@ class Splitter:
     def __init__(self, examples: Examples, seeds: Iterable[int]) -> None:
         self._like = examples.targets
         self._streams = [stream("split", seed) for seed in seeds]
+
+    def nothing(self) -> Tensor:
+        """Return what a split is like, without drawing one."""
+        return torch.zeros_like(self._like)
 
     def __call__(self) -> Tensor:
         """Return 1 for ceil(n / 2) examples of each environment drawn at random, 0 for the others, [S, E, n]."""

@@ -57,6 +57,8 @@ def change(suite: Suite, changes: Changes) -> Suite:
             experiment["open"] = False
     for value in changes.values:
         _set(table, value)
+    if changes.methods or changes.datasets or changes.solver:
+        table["timing"] = None  # of a part of the suite, the penalty is not
     return validated(table)
 
 

@@ -28,13 +28,14 @@ class Fit:
     coefficients: Tensor
     gradient_norm: Tensor | None = None
     objective: Tensor | None = None
+    starts_at_best: Tensor | None = None  # how many of a converged solver's starts reached the lowest objective
     trajectory: list[tuple[int, Tensor]] = field(default_factory=list)
 
     def to(self, device: str) -> Fit:
         """Return the same on another device."""
-        norm = None if self.gradient_norm is None else self.gradient_norm.to(device)
-        objective = None if self.objective is None else self.objective.to(device)
-        return Fit(self.coefficients.to(device), norm, objective, [(k, at.to(device)) for k, at in self.trajectory])
+        names = ("coefficients", "gradient_norm", "objective", "starts_at_best")
+        tensors = {name: tensor.to(device) for name in names if (tensor := getattr(self, name)) is not None}
+        return Fit(**tensors, trajectory=[(k, at.to(device)) for k, at in self.trajectory])
 
 
 def descend(batch: Batch, record_every: int = 0) -> Fit:
@@ -47,33 +48,33 @@ def descend(batch: Batch, record_every: int = 0) -> Fit:
         for stop in sorted({*range(0, last, record_every), last}) if record_every else ():
             trajectory.append((stop, read(loop.run(stop + 1)[0])))
         own = loop.run(batch.solver.steps)
-        return Fit(read(own[0]), **_diagnose(batch, own, loop.shared), trajectory=trajectory)
+        return Fit(read(own[0]), **_diagnose(batch, own, loop.shared()), trajectory=trajectory)
 
 
 class Loop:
     """The steps of a batch, one at a time, or several at once where they are many enough to be worth compiling."""
 
     def __init__(self, batch: Batch) -> None:
-        self._own, self._done = start(batch), 0
+        self._own, self.done = start(batch), 0
         self._step = torch.zeros(batch.shape[0], dtype=torch.float64, device=batch.device)
         self._splitter = _splitter(batch)
-        self._one = trace(batch.lift(one_step(batch), own=len(self._own)), *self._own, *self.shared)
+        split = [self._splitter.nothing()] if self._splitter else []  # tracing must not use up random numbers
+        self._one = trace(batch.lift(one_step(batch), own=len(self._own)), *self._own, self._step, *split)
         self._chain = None
         if batch.solver.steps >= COMPILE_FROM and self._splitter is None:
-            self._chain = compile_trace(self._several, *self._own, *self.shared)
+            self._chain = compile_trace(self._several, *self._own, self._step)
 
-    @property
     def shared(self) -> Tensors:
-        """What changes from step to step and is not a trial's own: the step number [S], and a fresh split."""
-        return self._step + self._done, *([self._splitter()] if self._splitter else [])
+        """Return what changes from step to step and is not a trial's own: the step number [S], and a fresh split."""
+        return self._step + self.done, *([self._splitter()] if self._splitter else [])
 
     def run(self, steps: int) -> Tensors:
         """Go on until ``steps`` are done; return what every trial carries then."""
-        while self._done < steps:
-            chained = self._chain is not None and steps - self._done >= CHAIN
+        while self.done < steps:
+            chained = self._chain is not None and steps - self.done >= CHAIN
             advance = self._chain if chained and self._chain is not None else self._one
-            self._own = advance(*self._own, *self.shared)
-            self._done += CHAIN if chained else 1
+            self._own = advance(*self._own, *self.shared())
+            self.done += CHAIN if chained else 1
         return self._own
 
     def _several(self, *arguments: Tensor) -> Tensors:
@@ -100,7 +101,7 @@ def one_step(batch: Batch) -> Callable[..., Tensors]:
         data: Tensors, hyper: Hyper, parameters: Tensor, state: Tensor, step: Tensor, *half: Tensor
     ) -> Tensors:
         direction, state = _direction(batch, data, hyper, parameters, state, step, half)
-        return parameters - hyper["learning_rate"] * direction, state
+        return parameters - hyper["solver.learning_rate"] * direction, state
 
     def step_adam(
         data: Tensors,
@@ -116,7 +117,7 @@ def one_step(batch: Batch) -> Callable[..., Tensors]:
         m = BETA1 * m + (1 - BETA1) * direction
         v = BETA2 * v + (1 - BETA2) * direction**2
         unbiased_m, unbiased_v = m / (1 - BETA1 ** (step + 1)), v / (1 - BETA2 ** (step + 1))
-        return parameters - hyper["learning_rate"] * unbiased_m / (unbiased_v.sqrt() + EPSILON), state, m, v
+        return parameters - hyper["solver.learning_rate"] * unbiased_m / (unbiased_v.sqrt() + EPSILON), state, m, v
 
     return step_sgd if batch.solver.optimizer == "sgd" else step_adam
 
@@ -129,7 +130,7 @@ def _direction(
     env.state = method.next_state(env)
     direction = method.direction(env)
     if any(solver.weight_decay for solver in batch.solvers):
-        direction = direction + hyper["weight_decay"] * parameters
+        direction = direction + hyper["solver.weight_decay"] * parameters
     return direction, env.state
 
 
@@ -144,14 +145,16 @@ def _diagnose(batch: Batch, own: Tensors, shared: Tensors) -> dict[str, Tensor]:
     if not batch.method.defines("objective"):
         return {}
 
-    def look(data: Tensors, hyper: Hyper, parameters: Tensor, step: Tensor, *half: Tensor) -> Tensors:
+    def look(data: Tensors, hyper: Hyper, parameters: Tensor, state: Tensor, step: Tensor, *half: Tensor) -> Tensors:
         method = batch.one(hyper)
 
         def objective(at: Tensor) -> Tensor:
-            return method.objective(batch.view(data, method, at, step=step, half=half[0] if half else None))
+            return method.objective(
+                batch.view(data, method, at, state=state, step=step, half=half[0] if half else None)
+            )
 
         gradient, value = torch.func.grad_and_value(objective)(parameters)
         return gradient.norm(), value
 
-    norm, value = batch.lift(look, own=1)(own[0], *shared)
+    norm, value = batch.lift(look, own=2)(*own[:2], *shared)
     return {"gradient_norm": norm, "objective": value}

@@ -23,6 +23,7 @@ from irmbench.descent import Fit
 from irmbench.errors import UserError
 from irmbench.interface import Dataset, Method, Solver
 from irmbench.moments import stack
+from irmbench.newton import POINTS
 from irmbench.provenance import stamp
 from irmbench.risks import Data
 from irmbench.scores import score, unscramble
@@ -107,8 +108,16 @@ def record(trial: Trial, outcome: dict[str, Any], seconds: float, device: str = 
         "seconds": seconds,
         "finished": datetime.now(UTC).isoformat(),
         "made_by": stamp(),
+        "plugins": digests(trial.dataset, trial.method),
         **outcome,
     }
+
+
+@lru_cache
+def digests(dataset: str, method: str) -> list[str]:
+    """Return the hashes of the files of a dataset and a method."""
+    named = (("datasets", dataset), ("methods", method))
+    return [plugins.discover(kind)[name].digest for kind, name in named]
 
 
 def _labels(trial: Trial, status: str) -> dict[str, str]:
@@ -119,14 +128,11 @@ def _labels(trial: Trial, status: str) -> dict[str, str]:
             "method_label": method.label,
             "solved_by": "" if status == "not_applicable" else solved_by(method, solver, dataset.loss),
             "assumption_class": dataset.assumption_class,
+            "family": method.family,
         }
     except Exception:  # a plugin that cannot even name itself has failed already
-        return {
-            "dataset_label": trial.dataset,
-            "method_label": trial.method,
-            "solved_by": "",
-            "assumption_class": "unknown",
-        }
+        names = {"dataset_label": trial.dataset, "method_label": trial.method}
+        return names | {"solved_by": "", "assumption_class": "unknown", "family": ""}
 
 
 def build(trial: Trial) -> tuple[Dataset, Method, Solver]:
@@ -184,11 +190,12 @@ def _rectangles(rows: dict[Source, list[Trial]], device: str) -> Iterator[Job]:
 
 
 def _elements(trial: Trial) -> int:
-    """Return how many examples one trial looks at in a step."""
+    """Return how many examples one trial looks at in a step, or points where moments stand for them."""
     dataset, method, solver = build(trial)
     key = source(trial)
     environments, _ = sources.shape(key.dataset, key.params)
-    return environments * dataset.n if sources.needs_examples(dataset, method, solver) else 1
+    examples = environments * dataset.n if sources.needs_examples(dataset, method, solver) else 1
+    return examples * (POINTS if solver.optimizer == "newton" else 1)
 
 
 def _halves(job: Job) -> tuple[Job, Job]:
@@ -232,6 +239,10 @@ def _outcome(key: Source, data: Data, fit: Fit, s: int, h: int) -> dict[str, Any
         return {"status": "failed", "error": f"not finite: {', '.join(['coefficients', *wrong])}, at {coefficients}"}
     known = {"truth": truth.coefficients.tolist(), "causal": truth.causal.tolist()}
     outcome = {"status": "ok", "coefficients": coefficients, **known, **numbers}
+    if data.intercept:
+        outcome["intercept"] = float(observed[-1])
+    if fit.starts_at_best is not None:
+        outcome["starts_at_best"] = int(fit.starts_at_best[s, h])
     if fit.trajectory:
         outcome["trajectory"] = [[step, unscramble(at[s, h], truth).tolist()] for step, at in fit.trajectory]
     return outcome

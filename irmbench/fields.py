@@ -52,10 +52,9 @@ def hyper(
     return field(default=default, metadata={"help": help, "search": search, "low": low, "high": high})
 
 
-def label(plugin: Any) -> str:
-    """Return a plugin's id and the fields that are not at their defaults."""
-    values = {
-        f.name: getattr(plugin, f.name) for f in dataclasses.fields(plugin) if getattr(plugin, f.name) != f.default
-    }
+def label(plugin: Any, letters: str = "", of: tuple[str, ...] = ()) -> str:
+    """Return a plugin's id, letters that stand for the fields ``of``, and the other fields that are not the default."""
+    fields = [f for f in dataclasses.fields(plugin) if f.name not in of]
+    values = {f.name: getattr(plugin, f.name) for f in fields if getattr(plugin, f.name) != f.default}
     shown = [f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()]
-    return " ".join([type(plugin).__module__.rpartition(".")[2], *shown])
+    return " ".join([type(plugin).__module__.rpartition(".")[2], *([letters] if letters else []), *shown])

@@ -35,6 +35,7 @@ __all__ = [
     "Tolerance",
     "Truth",
     "hyper",
+    "label",
     "log_uniform",
     "stream",
     "uniform",
@@ -58,7 +59,7 @@ class Solver:
     data: Literal["sample", "population"] = "sample"
 
 
-ADAM = Solver(optimizer="adam", learning_rate=1e-3, steps=10_000)  # as the Linear Unit Tests run every method
+ADAM = Solver(optimizer="adam", learning_rate=1e-3, steps=10_000)  # a common budget: that of the Linear Unit Tests
 CLOSED_FORM = Solver(optimizer="closed_form")
 
 
@@ -81,7 +82,8 @@ class Setting:
     anti_causal: bool = False
     scrambled: bool = False
     mean_shift: bool = False
-    identifiable: bool = True
+    identifiable: bool = True  # whether invariance across the training environments singles out the coefficients
+    shift: str = "noise scale"  # what differs between environments
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,11 @@ class Method:
     def label(self) -> str:
         """The id and the hyper-parameters that are not the defaults, for tables and plots."""
         return label(self)
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the hyper-parameters taken together, or None."""
+        return None
 
     @property
     def needs_examples(self) -> bool:
@@ -220,7 +227,7 @@ class Dataset:
 
 
 def stream(role: str, *keys: int) -> np.random.Generator:
-    """Return the random stream of a role ("data", "test", "weights", "draw", "split"), keyed by whole numbers.
+    """Return the random stream of a role ("data", "weights", "split", ...), keyed by whole numbers.
 
     Streams of different roles are independent, so drawing more from one never shifts another.
     """

@@ -2,10 +2,10 @@
 
 A penalty with a large weight has narrow curved valleys and, at zero coefficients, a stationary point that a cold start
 may fall into. So one start follows a path: it solves with the weight a million times smaller (or the maximum smoothed),
-and moves to the real problem in stages. Others start cold, take as many steps as the first, and the lowest objective
-wins. Each Newton step uses the absolute eigenvalues of the Hessian (Dauphin et al. 2014, arXiv 1406.2572), so that it
-descends at saddles too, and is the best of several lengths; at the end, steps are taken as long as they reduce the
-gradient. A trial's steps depend on that trial alone.
+and moves to the real problem in stages. Others start cold, and the lowest objective wins. Each Newton
+step uses the absolute eigenvalues of the Hessian (Dauphin et al. 2014, arXiv 1406.2572), so that it descends at saddles
+too, and is the best of several lengths; at the end, steps are taken as long as they reduce the gradient. A trial's
+steps depend on that trial alone.
 """
 
 from __future__ import annotations
@@ -27,8 +27,13 @@ STAGES = 10.0 ** torch.arange(-6, 1)  # of the weight; of 1 / smoothing, from 1 
 SMOOTHING = 10.0 ** torch.linspace(0, -9, len(STAGES))
 LENGTHS = (4.0, 1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-6)
 EIGENVALUE_FLOOR = 1e-11  # of the largest: flat directions get steps that a line search can still shorten
-ITERATIONS = 100  # at most in a stage, which ends when the start that follows the path improves no more
-LAST_ITERATIONS = 300  # at most for the winner
+RANDOM = 6
+COLD = RANDOM + 2
+POINTS = (1 + COLD) * len(LENGTHS)  # looked at together, for every trial
+ITERATIONS = 100  # at most in a stage of the path
+COLD_ITERATIONS = 40  # at most for a cold start: enough to see whether it leads lower
+LAST_ITERATIONS = 1_000  # at most for the winner
+AGREEMENT = 1e-6  # of the lowest objective: starts that come as close reached it
 ROUNDING = 1e-14
 POLISHING = 20
 SHRINK = 4  # the few rows that still improve go on in a smaller batch, once they are this small a part of it
@@ -39,28 +44,46 @@ def converge(batch: Batch) -> Fit:
     """Return the best minimum found for every trial, with the norm of the objective's gradient there."""
     problem = Problem(batch)
     points = starts(batch).flatten(3)
-    fractions = torch.ones(points.shape[2], dtype=points.dtype, device=points.device)
+    path, cold = points[:, :, :1], points[:, :, 1:]
+    one, rest = torch.ones(1, dtype=path.dtype, device=path.device), torch.ones(COLD, device=path.device).to(path)
     for fraction, smoothing in zip(STAGES.tolist(), SMOOTHING.tolist(), strict=True):
-        fractions[0] = fraction
-        problem.relax(fractions, smoothing)
-        points = problem.descend(points, ITERATIONS)
-    best = problem.values(points).nan_to_num(nan=torch.inf).argmin(-1)
-    problem.relax(fractions[:1], smoothing)
-    winner = problem.polish(problem.descend(_take(points, best)[..., None, :], LAST_ITERATIONS))
+        problem.relax(fraction * one, smoothing)
+        path = problem.descend(path, ITERATIONS)
+    problem.relax(rest, smoothing)
+    points = torch.cat([path, problem.descend(cold, COLD_ITERATIONS)], 2)
+    problem.relax(torch.cat([one, rest]), smoothing)
+    values = problem.values(points).nan_to_num(nan=torch.inf)
+    problem.relax(one, smoothing)
+    winner = problem.descend(_take(points, values.argmin(-1))[..., None, :], LAST_ITERATIONS)
+    winner = problem.polish(winner)
     value, gradient, _ = problem.derivatives(winner)
+    reached = (values <= value + AGREEMENT * value.abs()).sum(-1).clamp(min=1)  # the winner may still have descended
     read = batch.lift(lambda data, hyper, at: batch.one(hyper).coefficients(at.view(problem.parameters)), own=1)
-    return Fit(read(winner[..., 0, :]), gradient[..., 0, :].norm(dim=-1), value[..., 0])
+    return Fit(read(winner[..., 0, :]), gradient[..., 0, :].norm(dim=-1), value[..., 0], reached)
 
 
 def starts(batch: Batch) -> Tensor:
-    """Return K starting parameters per trial, [S, H, K, ...]: pooled and mean per-environment least squares, and ones.
+    """Return starting parameters of every trial, [S, H, 1 + COLD, ...].
 
-    The first follows the path.
+    The first follows the path: pooled least squares. The others are cold: the mean of the environments' own least
+    squares, ones, and fixed random numbers in a basis that turns with the inputs (the generalised eigenvectors of the
+    first environment's Gram matrix and the mean one, pointing along the mean of x y), so that a rotation of the inputs
+    rotates every start but ones.
     """
     moments = batch.moments
-    pooled = torch.linalg.lstsq(moments.gram.mean(1), moments.cross.mean(1)[..., None]).solution[..., 0]
+    gram, cross = moments.gram.mean(1), moments.cross.mean(1)
+    pooled = torch.linalg.lstsq(gram, cross[..., None]).solution[..., 0]
     each = torch.linalg.lstsq(moments.gram, moments.cross[..., None]).solution[..., 0].mean(1)
-    points = torch.stack([pooled, each, torch.ones_like(pooled)], 1)
+    values, vectors = torch.linalg.eigh(gram)
+    whiten = vectors * values.clamp(min=EIGENVALUE_FLOOR * values[..., -1:]).rsqrt()[..., None, :]
+    _, turned = torch.linalg.eigh(whiten.mT @ moments.gram[:, 0] @ whiten)
+    basis = whiten @ turned
+    basis = basis * torch.sign((basis * cross[..., None]).sum(-2, keepdim=True))
+    generator = torch.Generator().manual_seed(0)
+    numbers = torch.randn(RANDOM, pooled.shape[-1], generator=generator, dtype=torch.float64).to(pooled)
+    spread = (moments.target_square.mean(1) / pooled.shape[-1]).sqrt()
+    drawn = spread[:, None, None] * (numbers @ basis.mT)
+    points = torch.cat([pooled[:, None], each[:, None], torch.ones_like(pooled)[:, None], drawn], 1)
     parameters = torch.func.vmap(torch.func.vmap(batch.method.parameters))(points)
     return parameters[:, None].expand(-1, batch.shape[1], *parameters.shape[1:]).contiguous()
 
@@ -74,6 +97,7 @@ class Problem:
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self.parameters = batch.method.parameters(torch.ones(batch.data.dimension)).shape
+        self._state = batch.method.initial_state(batch.environments).to(batch.device)
         self._scale = _risk_scale(batch.moments)[:, None].expand(batch.shape)
         self._values = _Traced(batch.lift(self._value, own=3, extra=True))
         self._derivatives = _Traced(batch.lift(self._value_gradient_hessian, own=3, extra=True))
@@ -93,7 +117,7 @@ class Problem:
         return derivatives
 
     def descend(self, points: Tensor, iterations: int, active: Tensor | None = None) -> Tensor:
-        """Return the points after Newton steps, until the first of a trial's points improves no more."""
+        """Return the points after Newton steps, until none improves."""
         if active is None:
             active = torch.ones(points.shape[:3], dtype=torch.bool, device=points.device)
         # A risk is a difference of terms as large as it is at zero coefficients: smaller gains are rounding.
@@ -113,7 +137,7 @@ class Problem:
             lowest, index = reached.nan_to_num(nan=torch.inf).min(-1)
             improved = active & (lowest < value - rounding - ROUNDING * value.abs())
             points = torch.where(improved[..., None], _take(candidates, index), points)
-            active = improved & improved[..., :1]
+            active = improved
         return points
 
     def polish(self, points: Tensor) -> Tensor:
@@ -150,7 +174,8 @@ class Problem:
         if path in hyper:
             hyper = {**hyper, path: hyper[path] * fraction}
         method = self._batch.one(hyper)
-        return method.objective(self._batch.view(data, method, parameters.view(self.parameters), smoothing=smoothing))
+        context = {"step": torch.full_like(smoothing, torch.inf), "state": self._state, "smoothing": smoothing}
+        return method.objective(self._batch.view(data, method, parameters.view(self.parameters), **context))
 
     def _value_gradient_hessian(
         self, data: Tensors, hyper: Hyper, parameters: Tensor, fraction: Tensor, smoothing: Tensor

@@ -25,7 +25,9 @@ def write(folder: Path, records: list[Record], timings: bool = False) -> None:
     with _writing(folder):
         (folder / "trials.csv").write_text(trials_csv(frame), encoding="utf-8")
         (folder / "leaderboard.csv").write_text(leaderboard(frame).to_csv(index=False), encoding="utf-8")
-        plots.save_all(frame, folder, pd.read_csv(folder / TIMINGS) if timings else None)
+        drawn = plots.save_all(frame, folder, pd.read_csv(folder / TIMINGS) if timings else None)
+        for old in set((folder / "plots").glob("*.*")) - set(drawn):
+            old.unlink()  # of an earlier run with more in it
 
 
 def time_penalties(timing: Timing, folder: Path) -> list[str]:

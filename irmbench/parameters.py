@@ -32,13 +32,17 @@ def checked(cls: type[Any], name: str, given: Table) -> Any:
     """Return ``cls(**given)`` after checking names, types and ranges of its fields."""
     fields = {f.name: f for f in dataclasses.fields(cls)}
     hints = typing.get_type_hints(cls)
-    values = {}
-    for key, value in given.items():
+    for key in given:
         if key not in fields:
             known = ", ".join(fields) or "none"
             raise UserError(f"{name}: unknown parameter {key!r}.{suggest(key, fields)} It has: {known}")
-        values[key] = _check_value(f"{name}.{key}", value, hints[key], fields[key].metadata)
-    return cls(**values)
+    values = {}
+    for key, f in fields.items():
+        values[key] = _check_value(f"{name}.{key}", given.get(key, f.default), hints[key], f.metadata)
+    built = cls(**values)
+    if problem := getattr(built, "problem", None):
+        raise UserError(f"{name}: {problem}")
+    return built
 
 
 def _check_value(where: str, value: Any, expected: Any, limits: Mapping[str, Any]) -> Any:

@@ -6,6 +6,7 @@ installed distribution that names it as an entry point of the group ``irmbench.m
 """
 
 import ast
+import hashlib
 import importlib
 import inspect
 import sys
@@ -38,6 +39,11 @@ class Plugin:
         """Whether it comes with the package."""
         package = Path(irmbench.__file__).resolve().parent
         return self.file is not None and self.file.parent in (package / self.kind, package.parent / self.kind)
+
+    @property
+    def digest(self) -> str:
+        """A hash of the file: a result of other code is not a result of this."""
+        return hashlib.blake2b(self.file.read_bytes(), digest_size=6).hexdigest() if self.file else ""
 
     @property
     def summary(self) -> str:

@@ -17,6 +17,7 @@ import msgspec
 
 import irmbench
 from irmbench.errors import UserError
+from irmbench.store import Record, Store
 from irmbench.suite import Suite
 
 PACKAGES = ("torch", "numpy", "scipy")
@@ -34,19 +35,54 @@ def stamp() -> dict[str, Any]:
     }
 
 
-def write(folder: Path, suite: Suite, planned: int) -> None:
-    """Write run.json: the suite as it was run, the command, and the stamp."""
+def write(folder: Path, suite: Suite, planned: list[str]) -> None:
+    """Write run.json: the suite as it is run, the command, and the stamp; and planned.json, the ids of its trials."""
     run = {
         "suite": msgspec.to_builtins(suite),
-        "planned_trials": planned,
-        "command": shlex.join(["python", "-m", "irmbench", *sys.argv[1:]]),
+        "planned_trials": len(planned),
+        "command": _command(),
         "started": datetime.now(UTC).isoformat(),
         "made_by": stamp(),
     }
+    _write(folder / "run.json", run)
+    _write(folder / "planned.json", planned)
+
+
+def finish(folder: Path, seconds: float) -> None:
+    """Add to run.json how long the run took, from its start to its plots."""
+    run = msgspec.json.decode((folder / "run.json").read_bytes())
+    _write(folder / "run.json", run | {"seconds": seconds})
+
+
+def asked_for(folder: Path) -> list[Record]:
+    """Return the records of the trials that a folder's last run asked for; all of them where it does not say."""
+    records = Store(folder).records()
     try:
-        (folder / "run.json").write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=2) + b"\n")
+        ids = msgspec.json.decode((folder / "planned.json").read_bytes(), type=set[str])
+    except (OSError, msgspec.DecodeError):
+        return list(records.values())
+    return [record for key, record in records.items() if key in ids]
+
+
+def planned_trials(folder: Path) -> int | None:
+    """Return how many trials a folder's last run asked for, where it says so."""
+    try:
+        return int(msgspec.json.decode((folder / "run.json").read_bytes())["planned_trials"])
+    except (OSError, msgspec.DecodeError, KeyError):
+        return None
+
+
+def _write(path: Path, content: Any) -> None:
+    try:
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
     except OSError as error:
-        raise UserError(f"{folder / 'run.json'}: cannot be written: {error.strerror}") from error
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _command() -> str:
+    if Path(sys.argv[0]).stem in ("irmbench", "__main__"):
+        return shlex.join(["python", "-m", "irmbench", *sys.argv[1:]])
+    return "irmbench.run, called from Python"
 
 
 def _commit() -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections import Counter
@@ -21,10 +22,11 @@ from tqdm import tqdm
 from irmbench import outputs, provenance
 from irmbench.changes import Changes, change
 from irmbench.errors import UserError
-from irmbench.execution import Job, execute, plan, run_job, screen
+from irmbench.execution import Job, digests, execute, plan, run_job, screen
 from irmbench.store import Record, Store
 from irmbench.suite import Suite, Trial, trials
 
+HINT = "no `if` on a float hyper-parameter or a tensor, and no .item(): they are batched; use torch.where"
 REASONS = 5  # why trials failed or do not apply: the most frequent are printed, all are in trials.csv
 
 
@@ -66,13 +68,21 @@ class Summary:
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in sorted(self.statuses.items()))
         resumed = f" ({self.resumed:,} of them from before)" if self.resumed else ""
-        reasons = Counter(
-            f"{record['status'].replace('_', ' ')}: {record['error'].strip().splitlines()[-1]}"
-            for record in self.records
-            if record["status"] != "ok"
-        )
-        lines = [f"{count:,} {reason}" for reason, count in reasons.most_common(REASONS)]
+        reasons = Counter(reason(record) for record in self.records if record["status"] != "ok")
+        lines = [f"{count:,} {text}" for text, count in reasons.most_common(REASONS)]
+        lines += [f"and {len(reasons) - REASONS:,} other reasons, in trials.csv"] if len(reasons) > REASONS else []
         return "\n".join([f"{counts}{resumed}; {self.seconds:.0f} s", *lines, *self.notices, f"in {self.folder}"])
+
+
+def reason(record: Record) -> str:
+    """Return in one line why a trial has no result, and where in its plugin's file it failed."""
+    error = record["error"].strip()
+    message = error.splitlines()[-1].partition(", at [")[0][:200]
+    places = re.findall(rf'File "([^"]*(?:{record["method"]}|{record["dataset"]})\.py)", line (\d+)', error)
+    where = f" ({places[-1][0]}:{places[-1][1]})" if places else ""
+    # PyTorch's own words for it ask the reader to file an issue with PyTorch.
+    message = HINT if "vmap: It looks like" in error else message
+    return f"{record['status'].replace('_', ' ')}: {record['method']}: {message}{where}"
 
 
 def run_suite(suite: Suite, options: Options) -> Summary:
@@ -86,15 +96,17 @@ def run_suite(suite: Suite, options: Options) -> Summary:
     if options.fresh:
         store.clear()
     known = store.records()
-    missing = [trial for trial in planned if known.get(trial.id, {"status": "failed"})["status"] == "failed"]
-    provenance.write(store.folder, suite, len(planned))
+    missing = [trial for trial in planned if not _done(trial, known.get(trial.id))]
+    provenance.write(store.folder, suite, [trial.id for trial in planned])
     _run(suite.name, missing, store, options)
     timed = suite.timing is not None and (store.folder / outputs.TIMINGS).exists() and not options.fresh
     notices = outputs.time_penalties(suite.timing, store.folder) if suite.timing and not timed else []
     ids = {trial.id for trial in planned}
     records = [record for key, record in store.records().items() if key in ids]
     outputs.write(store.folder, records, timings=suite.timing is not None)
-    return Summary(store.folder, time.perf_counter() - started, records, len(planned) - len(missing), notices)
+    seconds = time.perf_counter() - started
+    provenance.finish(store.folder, seconds)
+    return Summary(store.folder, seconds, records, len(planned) - len(missing), notices)
 
 
 def rerun(folder: Path, trial_id: str) -> tuple[Record, Record]:
@@ -108,6 +120,13 @@ def rerun(folder: Path, trial_id: str) -> tuple[Record, Record]:
     _check_device(device)
     (new,) = run_job(Job(runnable, 1, device)) if runnable else refused
     return records[trial_id], new
+
+
+def _done(trial: Trial, record: Record | None) -> bool:
+    """Whether a trial has a result, and of the plugins as they are now."""
+    if record is None or record["status"] == "failed":
+        return False
+    return bool(record.get("plugins") == digests(trial.dataset, trial.method))
 
 
 def _run(suite: str, missing: list[Trial], store: Store, options: Options) -> None:

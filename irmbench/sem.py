@@ -1,7 +1,8 @@
 """Linear structural equation models: written once, sampled, and solved exactly for their population moments.
 
-The equations of a linear model with Gaussian noise map independent standard normal variables linearly to (x, z, y). Run
-on random noise they give examples; run on the identity matrix they give that map itself, and with it the exact moments.
+The equations of a linear model with Gaussian noise are an affine map from independent standard normal variables to
+(x, z, y). Run on random noise they give examples; run on zero and on the identity matrix they give the map itself, and
+with it the exact moments.
 """
 
 from __future__ import annotations
@@ -51,16 +52,16 @@ class Noise:
         return self._rng.standard_normal((self._n, k))
 
 
-class Identity(Noise):
-    """The same variables as coordinates: row i of a block says how much of variable i is in each of its columns."""
+class Given(Noise):
+    """The same variables, at given values [rows, variables]."""
 
-    def __init__(self, total: int) -> None:
-        self._basis, self.columns = np.eye(total), 0
+    def __init__(self, values: Array) -> None:
+        self._values, self.columns = values, 0
 
     def __call__(self, k: int) -> Array:
-        """Return the next k variables, [total, k]."""
+        """Return the next k variables, [rows, k]."""
         self.columns += k
-        return self._basis[:, self.columns - k : self.columns]
+        return self._values[:, self.columns - k : self.columns]
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class LinearSEM(TwoBlocks):
 
     @abstractmethod
     def equations(self, noise: Noise, env: Environment, weights: Weights) -> tuple[Array, Array, Array]:
-        """Return causes x [n, p], effects z [n, q] and the target y [n], linear in ``noise``."""
+        """Return causes x [n, p], effects z [n, q] and the target y [n], affine in ``noise``."""
 
     def draw(self, n: int, rng: np.random.Generator, env: Environment, weights: Weights) -> tuple[Array, Array, Array]:
         """Return ``n`` rows of x, z and y."""
@@ -100,16 +101,21 @@ class LinearSEM(TwoBlocks):
     def _second(self, env: Environment, weights: Weights, seed: int) -> Array:
         """Return E[v v'] of v = (inputs, 1, y) in one environment."""
         counted = Noise(1, np.random.default_rng(0))
-        self.equations(counted, env, weights)
-        x, z, y = self.equations(Identity(counted.columns), env, weights)
-        d = x.shape[1] + z.shape[1]
-        mixing = np.concatenate([x, z, np.zeros_like(y[:, None]), y[:, None]], 1)
-        second: Array = mixing.T @ mixing
-        second[-2, -2] = 1.0
+        causes = self.equations(counted, env, weights)[0].shape[1]
+        # With no noise at all, v is its own mean; what each variable adds to that is its row of the mixing.
+        mean = self._rows(env, weights, np.zeros((1, counted.columns)))
+        mixing = self._rows(env, weights, np.eye(counted.columns)) - mean
+        mixed, means = mixing.T @ mixing, mean.T @ mean
+        d = mixed.shape[0] - 2
         if env.permuted:
-            effects = (np.arange(d + 2) >= x.shape[1]) & (np.arange(d + 2) < d)
-            second = np.where(effects[:, None] == effects, second, 0.0)
+            effects = (np.arange(d + 2) >= causes) & (np.arange(d + 2) < d)
+            mixed = np.where(effects[:, None] == effects, mixed, 0.0)
         rotation = np.eye(d + 2)
         rotation[:d, :d] = self.rotation(d, seed)
-        rotated: Array = rotation.T @ second @ rotation
+        rotated: Array = rotation.T @ (mixed + means) @ rotation
         return rotated
+
+    def _rows(self, env: Environment, weights: Weights, variables: Array) -> Array:
+        """Return v where the noise takes the given values, [rows, d + 2]."""
+        x, z, y = self.equations(Given(variables), env, weights)
+        return np.concatenate([x, z, np.ones_like(y[:, None]), y[:, None]], 1)

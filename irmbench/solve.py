@@ -34,7 +34,16 @@ def solved_by(method: Method, solver: Solver, loss: Loss) -> str:
     """Return in words what solves a trial."""
     if uses_closed_form(method, solver, loss):
         return "closed form"
-    return "Newton" if solver.optimizer == "newton" else f"{solver.optimizer} {solver.steps:,} steps"
+    if solver.optimizer == "newton":
+        return "Newton"
+    usual = Solver()
+    unusual = {
+        f"rate {solver.learning_rate:g}": solver.learning_rate != usual.learning_rate,
+        f"decay {solver.weight_decay:g}": solver.weight_decay != usual.weight_decay,
+        f"from {solver.start:g}": solver.start != usual.start,
+        "on the population": solver.data == "population" and solver.name != "population",
+    }
+    return ", ".join([f"{solver.optimizer} {solver.steps:,} steps", *(name for name, true in unusual.items() if true)])
 
 
 def descends(method: Method) -> bool:

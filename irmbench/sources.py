@@ -43,7 +43,7 @@ def truth(key: Source) -> Truth:
     return dataset(key.dataset, key.params).truth(key.seed)
 
 
-@lru_cache(KEPT)
+@lru_cache(256)  # those of classification hold examples, some megabytes each
 def tester(key: Source) -> Tester:
     """Return the held-out test environments."""
     return Tester(dataset(key.dataset, key.params), key.seed, truth(key))
@@ -64,7 +64,8 @@ def sample_moments(key: Source) -> Moments:
 def sample(key: Source) -> Examples:
     """Return the sample itself, which is too large to keep."""
     drawn = dataset(key.dataset, key.params)
-    return drawn.sample(drawn.n, key.seed)
+    examples = drawn.sample(drawn.n, key.seed)
+    return examples.with_tensors(examples.inputs.double(), examples.targets.double())
 
 
 @lru_cache(KEPT)

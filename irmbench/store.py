@@ -1,7 +1,8 @@
 """The store of a run: append-only JSON lines, one writer a file, so that nothing done is ever lost or rewritten.
 
-DIR/suite.toml, run.json     what was asked for, and by which versions on which machine
-DIR/records/*.jsonl          one line per finished trial; a later line of the same trial replaces an earlier one
+DIR/run.json           what was asked for, and by which versions on which machine
+DIR/planned.json       the ids of the trials that were asked for last
+DIR/records/*.jsonl    one line per finished trial; a later line of the same trial replaces an earlier one
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class Store:
                 try:
                     record = msgspec.json.decode(line)
                 except msgspec.DecodeError:
+                    continue
+                if not isinstance(record, dict) or not {"trial_id", "finished", "status"} <= record.keys():
                     continue
                 if record.get("schema", 0) > SCHEMA:
                     raise UserError(f"{shard}: written by a newer irmbench (record schema {record['schema']}); upgrade")

@@ -109,7 +109,7 @@ def validated(table: Table) -> Suite:
         raise UserError(_with_suggestion(str(error))) from error
     for index, experiment in enumerate(suite.experiments):
         try:
-            list(_combinations(experiment))
+            list(_combinations(experiment, users=False))
         except UserError as error:
             raise UserError(f"experiments[{index}]: {error}") from error
     return suite
@@ -119,18 +119,18 @@ def trials(suite: Suite) -> list[Trial]:
     """Return the suite's trials, each once, in the order of the file."""
     found: dict[str, Trial] = {}
     for experiment in suite.experiments:
-        for content in _combinations(experiment):
+        for content in _combinations(experiment, users=experiment.open):
             for seed in range(experiment.seeds or suite.seeds):
                 trial = Trial(**content, data_seed=seed, record_every=experiment.record_every)
                 found[trial.id] = trial
     return list(found.values())
 
 
-def _combinations(experiment: Experiment) -> Iterator[Table]:
-    """Yield the fields of a trial, but for its data seed."""
+def _combinations(experiment: Experiment, users: bool) -> Iterator[Table]:
+    """Yield the fields of a trial, but for its data seed; with ``users``, of a user's own methods too."""
     datasets = [(split(entry)[0], d) for entry in experiment.datasets for d in instances("datasets", entry)]
     entries = [*experiment.methods]
-    if experiment.open:
+    if users:
         named = {split(entry)[0] for entry in entries}
         entries += [name for name, p in plugins.discover("methods").items() if not p.bundled and name not in named]
     methods = [drawn for entry in entries for drawn in _drawn(entry, experiment.draws)]

@@ -11,7 +11,6 @@ import pandas as pd
 from irmbench.statistics import LEVEL, mean_interval
 
 ROW = ["solver", "method_label", "solved_by"]
-ORACLES = ("oracle_beta", "oracle_parents")
 CAPTION = (
     "||b - b*|| / ||b*||: mean over n data seeds, each the mean over the class's datasets, and its "
     f"{LEVEL:.0%} percentile bootstrap interval over seeds. Hyper-parameters are the suite's, not selected."
@@ -21,7 +20,8 @@ CAPTION = (
 def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a row per method, solver and assumption class, the best mean rank over classes first.
 
-    Columns: ``ROW``, assumption_class, distance, low, high, n (seeds), datasets, failed, not_applicable (trials).
+    Columns: ``ROW``, assumption_class, distance, low, high, n (seeds), seconds (median, a
+    trial's part of its batch), oracle, datasets, failed, not_applicable (trials).
     """
     cells = _one_row_a_method(frame).groupby([*ROW, "assumption_class"], sort=False)
     table = pd.DataFrame([dict(zip([*ROW, "assumption_class"], key, strict=True)) | _cell(cell) for key, cell in cells])
@@ -43,6 +43,8 @@ def _cell(trials: pd.DataFrame) -> dict[str, Any]:
         "low": estimate.low,
         "high": estimate.high,
         "n": estimate.n,
+        "seconds": applicable["seconds"].median(),
+        "oracle": bool((trials["family"] == "oracle").all()),
         "datasets": applicable["dataset_label"].nunique(),
         "failed": int((trials["status"] == "failed").sum()),
         "not_applicable": int((trials["status"] == "not_applicable").sum()),

@@ -7,16 +7,17 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from irmbench.tables import CAPTION, ORACLES
+from irmbench.tables import CAPTION
 
 
 def leaderboard_table(board: pd.DataFrame) -> Table:
     """Return a leaderboard with a row per method and solver and a column per assumption class."""
     classes = list(dict.fromkeys(board["assumption_class"].sort_values()))
     best = _best(board)
-    title = "Relative distance to the causal coefficients (0: recovered, 1: as far as zero is)"
+    board = board.assign(most=_most(board))
+    title = "Distance to the causal coefficients (0: recovered, 1: as far as zero)"
     table = Table(title=title, caption=_caption(board), caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("method", overflow="fold")
+    table.add_column("method", overflow="fold", min_width=14)
     for name in classes:
         table.add_column(name, justify="right")
     for solver, of_solver in board.groupby("solver", sort=False):
@@ -24,14 +25,24 @@ def leaderboard_table(board: pd.DataFrame) -> Table:
         table.add_row(Text(str(solver), style="bold"))
         for (label, solved_by), rows in of_solver.groupby(["method_label", "solved_by"], sort=False):
             cells = {row["assumption_class"]: _cell(row, index in best) for index, row in rows.iterrows()}
-            name = f"{label} ({solved_by})" if solved_by else str(label)
+            name = f"{label} ({solved_by}, {_milliseconds(rows)})" if solved_by else str(label)
             table.add_row(Text(name), *(cells.get(of_class, Text("")) for of_class in classes))
     return table
 
 
+def _most(board: pd.DataFrame) -> pd.Series:
+    """Return, for every row, the most datasets that a method of its solver has in its class."""
+    return board.groupby(["solver", "assumption_class"])["datasets"].transform("max")
+
+
+def _milliseconds(rows: pd.DataFrame) -> str:
+    milliseconds = 1e3 * rows["seconds"].mean()
+    return f"{milliseconds:.0f} ms" if milliseconds >= 1 else f"{milliseconds:.1f} ms"
+
+
 def _best(board: pd.DataFrame) -> set[int]:
     """Return the index of the best row of every solver and class, oracles aside."""
-    competing = board[~board["method_label"].isin(ORACLES)].dropna(subset=["distance"])
+    competing = board[~board["oracle"] & (board["datasets"] == _most(board))].dropna(subset=["distance"])
     return set(competing.groupby(["solver", "assumption_class"])["distance"].idxmin())
 
 
@@ -41,6 +52,8 @@ def _cell(row: pd.Series, best: bool) -> Text:
     cell = Text(f"{row['distance']:.3f}", style="bold green" if best else "")
     if not pd.isna(row["low"]):
         cell.append(f" {row['low']:.3f}–{row['high']:.3f}", style="dim")
+    if row["datasets"] < row["most"]:
+        cell.append(f" {row['datasets']} of {row['most']} datasets", style="yellow")
     if row["failed"]:
         cell.append(f" {row['failed']} failed", style="red")
     return cell

@@ -28,6 +28,12 @@ class ANDMask(Method):
     rule: Literal["official", "unit_tests"] = hyper("official", "whose rule")
     rescale: bool = hyper(False, "divide by the kept fraction (official rule)")
 
+    @property
+    def problem(self) -> str | None:
+        if self.rule == "unit_tests" and self.tau == 1:
+            return "rule unit_tests keeps nothing at tau = 1; its published value is 0.9"
+        return None
+
     def direction(self, env: Environments) -> Tensor:
         gradient = self._unit(env.gradient, env.intercept) if self.rule == "unit_tests" else env.gradient
         agreement = gradient.sign().sum(0).abs()
@@ -41,5 +47,5 @@ class ANDMask(Method):
 
     def _unit(self, gradient: Tensor, intercept: bool) -> Tensor:
         weights = gradient[:, :-1] if intercept else gradient
-        unit = weights / weights.norm(dim=-1, keepdim=True)
+        unit = weights / weights.norm(dim=-1, keepdim=True).clamp(min=1e-300)
         return torch.cat([unit, gradient[:, -1:]], -1) if intercept else unit

@@ -38,6 +38,14 @@ class IRMv1(Method):
     )
 
     @property
+    def problem(self) -> str | None:
+        if self.normalisation in ("synthetic", "unit_tests") and not 0 <= self.penalty_weight <= 1:
+            return f"normalisation {self.normalisation} mixes by penalty_weight, in [0, 1]; got {self.penalty_weight:g}"
+        if self.normalisation == "appendix_d" and not self.penalty_weight:
+            return "normalisation appendix_d divides by penalty_weight, got 0"
+        return None
+
+    @property
     def needs_examples(self) -> bool:
         return self.variant in ("split", "ustat")
 

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from irmbench import plugins
 from irmbench.batch import Splitter
 from irmbench.descent import one_step, start
-from irmbench.interface import Solver
+from irmbench.interface import Method, Solver
 from irmbench.solve import closed_form, descends, solve
 
 SGD = Solver(optimizer="sgd", learning_rate=1e-3, steps=40)
@@ -56,6 +56,33 @@ def test_learning_rates_may_differ_within_a_batch():
     for h, rate in enumerate((1e-3, 1e-2)):
         alone = solve(batch(data, m, dataclasses.replace(SGD, learning_rate=rate))).coefficients[0, 0]
         assert_close(fit[h], alone, rtol=1e-9, atol=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Decayed(Method):
+    """A method with a field of a solver's name, an annealed objective, and a state."""
+
+    weight_decay: float = 10.0
+
+    def initial_state(self, environments):
+        return torch.ones(environments, dtype=torch.float64)
+
+    def objective(self, env):
+        late = (env.step >= 3) * self.weight_decay
+        return (env.state * env.risk).mean() + late * env.coefficients.square().sum()
+
+
+def test_a_method_s_field_is_its_own_whatever_the_solver_s_are_called():
+    data = dataset("irm_appendix_d", n=100)
+    whole = batch(data, Decayed(), NEWTON)
+    A, b = whole.data.gram[0].mean(0), whole.data.cross[0].mean(0)
+    ridge = torch.linalg.solve(A + 10 * torch.eye(4).double(), b)
+    assert_close(solve(whole).coefficients[0, 0], ridge)
+
+
+def test_an_objective_that_reads_step_and_state_runs_step_by_step():
+    fit = solve(batch(dataset("irm_appendix_d", n=100), Decayed(), SGD))
+    assert torch.isfinite(fit.objective).all()
 
 
 @pytest.mark.parametrize("n", [10, 11])

@@ -92,6 +92,7 @@ def asked(monkeypatch):
     def run_suite(suite, options):
         seen.append((suite, options))
         record = {"solver": "official", "method_label": "erm", "solved_by": "closed form", "status": "ok"}
+        record |= {"seconds": 0.01, "family": "baseline"}
         record |= {"assumption_class": "any", "dataset_label": "data", "data_seed": 0, "distance": 0.5}
         return runner.Summary(Path("out"), 1.0, [record], 0, [])
 

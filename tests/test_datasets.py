@@ -131,6 +131,35 @@ def test_first_unit_test_has_its_published_oracle_risk():
     torch.testing.assert_close(risk, torch.tensor([0.05, 11.25, 20.0]).double())
 
 
+def test_constants_in_the_equations_are_in_the_population_s_means(monkeypatch):
+    data = dataset("irm_appendix_d")
+    plain = type(data).equations
+
+    def shifted(self, noise, env, weights):
+        x, z, y = plain(self, noise, env, weights)
+        return x + 2.0, z - 1.0, y + 3.0
+
+    monkeypatch.setattr(type(data), "equations", shifted)
+    for exact, sampled in (
+        (data.population(0), compress(data.sample(N, 0))),
+        (data.test_population(0), compress(data.test_sample(N, 0))),
+    ):
+        scale = torch.diagonal(exact.second, dim1=-2, dim2=-1).sqrt()
+        error = (exact.second - sampled.second) / (scale[..., :, None] * scale[..., None, :])
+        assert error.abs().max() < 5 * math.sqrt(3 / N)
+        torch.testing.assert_close(exact.input_mean[0], torch.tensor([2.0, 2.0, -1.0, -1.0]).double())
+
+
+def test_the_chain_can_train_without_its_last_environment():
+    all_three, two = dataset("irm_chain"), dataset("irm_chain", holdout_last=True)
+    assert torch.equal(two.sample(20, 1).inputs, all_three.sample(20, 1).inputs[:2])
+
+
+def test_labels_name_every_parameter_that_is_not_the_default():
+    assert dataset("irm_chain", hidden=True).label == "irm_chain POU"
+    assert dataset("irm_chain", n=50, y_noise="environment").label == "irm_chain FEU n=50"
+
+
 def test_second_unit_test_can_be_classified_without_error():
     data = dataset("unit_test_2")
     beta = data.truth(0).coefficients

@@ -79,6 +79,17 @@ class TestIRMv1:
         assert_close(m.coefficients(Phi), torch.ones(D, dtype=torch.float64))
 
 
+@pytest.mark.parametrize(("normalisation", "weight"), [("synthetic", 1e4), ("unit_tests", 1.5), ("appendix_d", 0.0)])
+def test_irmv1_refuses_weights_that_its_normalisation_cannot_mean(normalisation, weight):
+    assert normalisation in method("irmv1", normalisation=normalisation, penalty_weight=weight).problem
+
+
+def test_a_zero_gradient_has_no_direction_under_the_unit_tests_rule():
+    env = view(method("zero"))
+    env.gradient = torch.zeros(E, D, dtype=torch.float64)
+    assert method("and_mask", tau=0.9, rule="unit_tests").direction(env).tolist() == [0.0] * D
+
+
 def test_vrex_is_the_risk_and_its_variance(seen):
     R = seen[0]
     m = method("vrex", penalty_weight=3.0)
@@ -163,7 +174,9 @@ class TestANDMask:
         assert self.direction(env, tau=1.0) == [False, True, False, False]
 
     def test_unit_tests_rule_keeps_nothing_at_full_agreement(self, env):
-        assert self.direction(env, tau=1.0, rule="unit_tests") == [False] * 4
+        m = method("and_mask", tau=1.0, rule="unit_tests")
+        assert (m.direction(env) == 0).all()
+        assert "keeps nothing" in m.problem
 
     def test_kept_coordinates_follow_the_mean_gradient(self, env):
         assert_close(method("and_mask", tau=1.0).direction(env)[1], env.gradient.mean(0)[1])

@@ -23,6 +23,8 @@ def trials(seeds=SEEDS, **changes):
             "solver": "converged",
             "method_label": "irmv1",
             "solved_by": "Newton",
+            "seconds": 0.01,
+            "family": "risk-based",
             "dataset_label": "chain",
             "assumption_class": "Y-noise varies",
             "draw": 0,

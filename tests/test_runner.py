@@ -1,6 +1,7 @@
 """Runs from end to end: resumed, interrupted, started afresh, in one process or in several."""
 
 import json
+import re
 
 import msgspec
 import pandas as pd
@@ -273,13 +274,36 @@ def test_a_summary_counts_statuses_and_gives_reasons(out, tmp_path, write_plugin
     summary = run(out, TINY.replace('"zero"', '"unsteady_always"'))
     lines = str(summary).splitlines()
     assert lines[0].startswith("4 failed, 8 ok; ")
-    assert lines[1] == "4 failed: RuntimeError: not today"
+    assert re.fullmatch(r"4 failed: unsteady_always: RuntimeError: not today \(.*unsteady_always\.py:\d+\)", lines[1])
     assert lines[-1] == f"in {out}"
 
 
 def test_a_summary_says_what_was_there_before(out):
     run(out, changes={"seeds": 1})
     assert "12 ok (6 of them from before)" in str(run(out))
+
+
+def test_a_changed_plugin_is_run_again_on_resume(out, tmp_path, write_plugin):
+    code = UNSTEADY.format(name="Steady", switch=tmp_path / "never")
+    write_plugin("methods", "steady", code)
+    suite = TINY.replace('"zero"', '"steady"')
+    run(out, suite)
+    assert run(out, suite).resumed == 12
+    write_plugin("methods", "steady", code + "# another version\n")
+    execution.digests.cache_clear()
+    assert run(out, suite).resumed == 8
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"), [("if self.weight > 1:", "torch.where"), ("if env.risk.mean().item() > 1:", ".item()")]
+)
+def test_a_mistake_that_batching_forbids_says_what_to_do(out, write_plugin, code, hint):
+    body = f"        {code}\n            return env.risk.max()\n        return env.risk.mean()\n"
+    head = UNSTEADY.format(name="Branching", switch="").partition("    def fit")[0]
+    write_plugin("methods", "branching", f"{head}    weight: float = 2.0\n\n    def objective(self, env):\n{body}")
+    lines = str(run(out, TINY.replace('"zero"', '"branching"'))).splitlines()
+    assert hint in lines[1]
+    assert re.search(r"branching\.py:\d+", lines[1])
 
 
 def test_timings_are_made_where_the_suite_asks_for_them(out, monkeypatch):
@@ -290,7 +314,10 @@ def test_timings_are_made_where_the_suite_asks_for_them(out, monkeypatch):
         return ["twice as fast"]
 
     monkeypatch.setattr("irmbench.outputs.time_penalties", time_penalties)
-    summary = run(out, TINY + "\n[timing]\ncases = [[2, 100]]\npairs = 3\n", changes={"methods": ["erm"]})
+    timed = TINY + "\n[timing]\ncases = [[2, 100]]\npairs = 3\n"
+    run(out, timed, changes={"methods": ["erm"]})
+    assert asked == []  # of a part of the suite, the penalty is not
+    summary = run(out, timed, changes={"seeds": 1})
     assert asked == [([(2, 100)], 3, out)]
     assert "twice as fast" in str(summary)
 

@@ -65,7 +65,9 @@ def test_a_torn_last_line_is_passed_over(store):
     assert set(store.records()) == {"a"}
 
 
-@pytest.mark.parametrize("garbage", [b"", b"\x00" * 64, b"\xff\xfe", b"{", b'{"trial_id": "b", "sta'], ids=repr)
+@pytest.mark.parametrize(
+    "garbage", [b"", b"5", b"null", b'{"a": 1}', b"\x00" * 64, b"\xff\xfe", b"{", b'{"trial_id": "b", "sta'], ids=repr
+)
 def test_a_line_that_is_no_record_is_passed_over(store, garbage):
     store.writer().write([record("a")])
     (shard,) = shards(store)

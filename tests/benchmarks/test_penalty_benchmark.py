@@ -1,16 +1,21 @@
-"""The penalty's cases under pytest-benchmark: ``pytest --benchmark-enable --benchmark-only tests/benchmarks``."""
+"""The cases of ``irmbench perf`` under pytest-benchmark.
+
+pytest --benchmark-enable --benchmark-only tests/benchmarks
+"""
 
 from typing import Any
 
 import pytest
+import torch
 
-from irmbench.timing import QUICK_CASES, Case, penalty_arms
-
-CASES = [*QUICK_CASES, Case(2, 10_000, estimator="ustat"), Case(2, 10_000, loss="logistic")]
+from irmbench.performance import GRID, LARGE, case_id, label
+from irmbench.timing import Case, penalty_arms
 
 
 @pytest.mark.parametrize("arm", ["fast", "reference", "bound"])
-@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.environments}x{c.n}-{c.loss}-{c.estimator}-{c.dtype}")
+@pytest.mark.parametrize("case", [case for case in GRID if case.environments * case.n < LARGE], ids=case_id)
 def test_penalty(benchmark: Any, case: Case, arm: str) -> None:
-    benchmark.group = f"{case.environments} x {case.n}, {case.loss}, {case.estimator}"
-    benchmark(penalty_arms(case.environments, case.n, loss=case.loss, estimator=case.estimator)[arm])
+    benchmark.group = label(case)
+    dtype = getattr(torch, case.dtype)
+    arms = penalty_arms(case.environments, case.n, dtype=dtype, loss=case.loss, estimator=case.estimator)
+    benchmark(arms[arm])
