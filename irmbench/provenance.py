@@ -86,14 +86,18 @@ def _command() -> str:
 
 
 def _commit() -> str | None:
-    """Return the checkout's commit, "+" where it has changes, or None outside a checkout."""
+    """Return the checkout's commit, "+" where its code has changes, or None outside a checkout."""
     folder = Path(irmbench.__file__).parent
     if not (folder.parent / ".git").exists():
         return None
     try:
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
         changes = subprocess.run(
-            ["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, check=True
+            ["git", "status", "--porcelain", "--", ":/irmbench", ":/methods", ":/datasets"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return None

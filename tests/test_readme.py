@@ -51,5 +51,6 @@ def test_every_command_the_readme_shows_is_one():
     from irmbench.cli import app
 
     known = {command.name or command.callback.__name__ for command in app.registered_commands}
+    known |= {group.name for group in app.registered_groups}
     shown = set(re.findall(r"python -m irmbench ([a-z]+)", (ROOT / "README.md").read_text()))
     assert {"run", "list", "show"} <= shown <= known
