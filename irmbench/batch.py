@@ -101,8 +101,13 @@ class Batch:
 
     def full(self, start: Tensor) -> Tensor:
         """Return parameters [S, H, ...] whose coefficients are ``start`` [P] in every trial."""
-        parameters = self.method.parameters(start)
-        return parameters.expand(*self.shape, *parameters.shape).contiguous()
+        return self.per_trial(self.method.parameters(start))
+
+    def coefficients(self, parameters: Tensor) -> Tensor:
+        """Return the coefficients [S, H, P] of every trial's parameters [S, H, ...]."""
+        lifted = self.lift(lambda data, hyper, own: self.one(hyper).coefficients(own), own=1)
+        coefficients: Tensor = lifted(parameters)
+        return coefficients
 
     def per_trial(self, value: Tensor) -> Tensor:
         """Return ``value`` repeated for every trial."""

@@ -41,14 +41,13 @@ class Fit:
 def descend(batch: Batch, record_every: int = 0) -> Fit:
     """Run the batch's optimiser; record coefficients at steps 0, K, 2K, ... and the last, each after its update."""
     loop = Loop(batch)
-    read = batch.lift(lambda data, hyper, parameters: batch.one(hyper).coefficients(parameters), own=1)
     last = batch.solver.steps - 1
     trajectory = []
     with torch.no_grad():
         for stop in sorted({*range(0, last, record_every), last}) if record_every else ():
-            trajectory.append((stop, read(loop.run(stop + 1)[0])))
+            trajectory.append((stop, batch.coefficients(loop.run(stop + 1)[0])))
         own = loop.run(batch.solver.steps)
-        return Fit(read(own[0]), **_diagnose(batch, own, loop.shared()), trajectory=trajectory)
+        return Fit(batch.coefficients(own[0]), **_diagnose(batch, own, loop.shared()), trajectory=trajectory)
 
 
 class Loop:
@@ -71,10 +70,11 @@ class Loop:
     def run(self, steps: int) -> Tensors:
         """Go on until ``steps`` are done; return what every trial carries then."""
         while self.done < steps:
-            chained = self._chain is not None and steps - self.done >= CHAIN
-            advance = self._chain if chained and self._chain is not None else self._one
+            advance, count = self._one, 1
+            if self._chain is not None and steps - self.done >= CHAIN:
+                advance, count = self._chain, CHAIN
             self._own = advance(*self._own, *self.shared())
-            self.done += CHAIN if chained else 1
+            self.done += count
         return self._own
 
     def _several(self, *arguments: Tensor) -> Tensors:

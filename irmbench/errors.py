@@ -1,7 +1,9 @@
 """Errors meant for people: one line that says what is wrong and what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -13,3 +15,13 @@ def suggest(name: str, candidates: Iterable[str]) -> str:
     spelling = {candidate.lower(): candidate for candidate in candidates}
     close = get_close_matches(name.lower(), spelling, n=1)
     return f" Did you mean {spelling[close[0]]!r}?" if close else ""
+
+
+@contextmanager
+def writing(path: Path, what: str = "", then: str = "") -> Iterator[None]:
+    """Turn an OSError into a UserError: ``path: what cannot be written: why; then``."""
+    try:
+        yield
+    except OSError as error:
+        subject, ending = f"{what} " if what else "", f"; {then}" if then else ""
+        raise UserError(f"{path}: {subject}cannot be written: {error.strerror}{ending}") from error

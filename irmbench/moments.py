@@ -96,8 +96,6 @@ class Examples:
     intercept: bool = False
     logistic: bool = False
 
-    population = False
-
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """What varies over trials, leading dimensions first."""

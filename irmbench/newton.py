@@ -2,10 +2,10 @@
 
 A penalty with a large weight has narrow curved valleys and, at zero coefficients, a stationary point that a cold start
 may fall into. So one start follows a path: it solves with the weight a million times smaller (or the maximum smoothed),
-and moves to the real problem in stages. Others start cold, and the lowest objective wins. Each Newton
-step uses the absolute eigenvalues of the Hessian (Dauphin et al. 2014, arXiv 1406.2572), so that it descends at saddles
-too, and is the best of several lengths; at the end, steps are taken as long as they reduce the gradient. A trial's
-steps depend on that trial alone.
+and moves to the real problem in stages. Others start cold, and the lowest objective wins. Each Newton step uses the
+absolute eigenvalues of the Hessian (Dauphin et al. 2014, arXiv 1406.2572), so that it descends at saddles too, and is
+the best of several lengths; at the end, steps are taken as long as they reduce the gradient. A trial's steps depend on
+that trial alone.
 """
 
 from __future__ import annotations
@@ -45,21 +45,17 @@ def converge(batch: Batch) -> Fit:
     problem = Problem(batch)
     points = starts(batch).flatten(3)
     path, cold = points[:, :, :1], points[:, :, 1:]
-    one, rest = torch.ones(1, dtype=path.dtype, device=path.device), torch.ones(COLD, device=path.device).to(path)
     for fraction, smoothing in zip(STAGES.tolist(), SMOOTHING.tolist(), strict=True):
-        problem.relax(fraction * one, smoothing)
+        problem.relax(fraction, smoothing)
         path = problem.descend(path, ITERATIONS)
-    problem.relax(rest, smoothing)
     points = torch.cat([path, problem.descend(cold, COLD_ITERATIONS)], 2)
-    problem.relax(torch.cat([one, rest]), smoothing)
     values = problem.values(points).nan_to_num(nan=torch.inf)
-    problem.relax(one, smoothing)
     winner = problem.descend(_take(points, values.argmin(-1))[..., None, :], LAST_ITERATIONS)
     winner = problem.polish(winner)
     value, gradient, _ = problem.derivatives(winner)
     reached = (values <= value + AGREEMENT * value.abs()).sum(-1).clamp(min=1)  # the winner may still have descended
-    read = batch.lift(lambda data, hyper, at: batch.one(hyper).coefficients(at.view(problem.parameters)), own=1)
-    return Fit(read(winner[..., 0, :]), gradient[..., 0, :].norm(dim=-1), value[..., 0], reached)
+    coefficients = batch.coefficients(winner.view(*batch.shape, *problem.parameters))
+    return Fit(coefficients, gradient[..., 0, :].norm(dim=-1), value[..., 0], reached)
 
 
 def starts(batch: Batch) -> Tensor:
@@ -102,9 +98,9 @@ class Problem:
         self._values = _Traced(batch.lift(self._value, own=3, extra=True))
         self._derivatives = _Traced(batch.lift(self._value_gradient_hessian, own=3, extra=True))
 
-    def relax(self, fractions: Tensor, smoothing: float) -> None:
-        """Set the stage: each of K points' fraction of the weight that leads the path, and the smoothing."""
-        self._fractions, self._smoothing = fractions, smoothing
+    def relax(self, fraction: float, smoothing: float) -> None:
+        """Set the stage: the fraction of the weight that leads the path (1 at the end), and the smoothing."""
+        self._fraction, self._smoothing = fraction, smoothing
 
     def values(self, points: Tensor) -> Tensor:
         """Return the objective, [S, H, K]."""
@@ -135,9 +131,8 @@ class Problem:
             candidates = points[..., None, :] - lengths[:, None] * step[..., None, :]
             reached = self.values(candidates.flatten(2, 3)).view(candidates.shape[:-1])
             lowest, index = reached.nan_to_num(nan=torch.inf).min(-1)
-            improved = active & (lowest < value - rounding - ROUNDING * value.abs())
-            points = torch.where(improved[..., None], _take(candidates, index), points)
-            active = improved
+            active = active & (lowest < value - rounding - ROUNDING * value.abs())
+            points = torch.where(active[..., None], _take(candidates, index), points)
         return points
 
     def polish(self, points: Tensor) -> Tensor:
@@ -160,14 +155,13 @@ class Problem:
         """Return the problem of some of the batch's rows, at the same stage."""
         data = self._batch.data.with_tensors(*(tensor[rows] for tensor in self._batch.data.tensors))
         problem = Problem(dataclasses.replace(self._batch, data=data))
-        problem.relax(self._fractions, self._smoothing)
+        problem.relax(self._fraction, self._smoothing)
         return problem
 
     def _stage(self, points: Tensor) -> Tensors:
-        """Return the fraction of the weight and the smoothing at every point, or at every candidate for one."""
-        fractions = self._fractions.repeat_interleave(points.shape[2] // len(self._fractions))
-        smoothing = (self._scale * self._smoothing)[..., None].expand(points.shape[:3])
-        return fractions.expand(points.shape[:3]), smoothing
+        """Return the fraction of the weight and the smoothing at every point."""
+        fraction = torch.full(points.shape[:3], self._fraction, dtype=points.dtype, device=points.device)
+        return fraction, (self._scale * self._smoothing)[..., None].expand(points.shape[:3])
 
     def _value(self, data: Tensors, hyper: Hyper, parameters: Tensor, fraction: Tensor, smoothing: Tensor) -> Tensor:
         path = self._batch.method.path

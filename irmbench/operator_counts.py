@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from irmbench.errors import UserError
+from irmbench.errors import writing
 
 Counts = dict[str, dict[str, int]]  # by case and operator
 
@@ -36,10 +36,8 @@ def differences(counted: Mapping[str, Mapping[str, int]], device: str) -> list[s
 def update(counted: Counts, device: str) -> None:
     """Make what was counted on a device what is expected there."""
     content = msgspec.json.format(msgspec.json.encode({**_read(), device: counted}), indent=1) + b"\n"
-    try:
+    with writing(EXPECTED):
         EXPECTED.write_bytes(content)
-    except OSError as error:
-        raise UserError(f"{EXPECTED}: cannot be written: {error.strerror}") from error
 
 
 def _read() -> dict[str, Counts]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from irmbench.errors import UserError
+from irmbench.errors import writing
 from irmbench.store import Record
 from irmbench.suite import Timing
 from irmbench.tables import leaderboard, trials_csv
+from irmbench.timing import Case, time_penalty
 
 TIMINGS = "penalty_timing.csv"
 
@@ -22,7 +21,7 @@ def write(folder: Path, records: list[Record], timings: bool = False) -> None:
     from irmbench import plots  # seaborn: slow to import
 
     frame = pd.DataFrame(records)
-    with _writing(folder):
+    with writing(folder, "tables and plots", "the records are kept"):
         (folder / "trials.csv").write_text(trials_csv(frame), encoding="utf-8")
         (folder / "leaderboard.csv").write_text(leaderboard(frame).to_csv(index=False), encoding="utf-8")
         drawn = plots.save_all(frame, folder, pd.read_csv(folder / TIMINGS) if timings else None)
@@ -32,15 +31,13 @@ def write(folder: Path, records: list[Record], timings: bool = False) -> None:
 
 def time_penalties(timing: Timing, folder: Path) -> list[str]:
     """Time the penalty on every device present, write penalty_timing.csv, and return what to say of it."""
-    from irmbench.timing import Case, time_penalty
-
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # several wait for one another on a machine that does anything else, for milliseconds
     try:
         rows, notices = time_penalty(cases=[Case(*case) for case in timing.cases], pairs=timing.pairs)
     finally:
         torch.set_num_threads(threads)
-    with _writing(folder):
+    with writing(folder, "tables and plots", "the records are kept"):
         pd.DataFrame(rows).to_csv(folder / TIMINGS, index=False)
     return [*map(_timing_line, rows), *notices]
 
@@ -51,12 +48,3 @@ def _timing_line(row: dict[str, float | str]) -> str:
         f"{row['seconds_fast']:.2e} s forward and backward, {row['speedup']:.1f}x as fast as double backward "
         f"[{row['speedup_lo']:.1f}, {row['speedup_hi']:.1f}], {row['pairs']} pairs, {row['confidence']:.0%} interval"
     )
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        message = f"{folder}: tables and plots cannot be written: {error.strerror}; the records are kept"
-        raise UserError(message) from error

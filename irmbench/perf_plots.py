@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from irmbench.errors import UserError
+from irmbench.errors import writing
 from irmbench.perf_records import ROOT, Record
 from irmbench.performance import STEP, Measurement, case_id, label
 from irmbench.plots import ARMS, LOOKS, STYLE, Look, draw_legend, make_figure
@@ -120,8 +120,6 @@ def _looks(labels: Sequence[str]) -> dict[str, Look]:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    try:
+    with writing(path, "the plot"):
         figure.savefig(path, dpi=150, bbox_inches="tight")
-    except OSError as error:
-        raise UserError(f"{path}: the plot cannot be written: {error.strerror}") from error
     return path

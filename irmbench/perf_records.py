@@ -19,7 +19,7 @@ from pytest_benchmark import stats as benchmark_stats
 
 import irmbench
 from irmbench import provenance, regressions
-from irmbench.errors import UserError
+from irmbench.errors import UserError, writing
 from irmbench.fingerprint import fingerprint
 from irmbench.performance import Decision, Measurement, NothingComparableError, case_id, label
 from irmbench.regressions import Ratio, Verdict
@@ -87,13 +87,11 @@ def save(measured: Sequence[Measurement] | Sequence[Decision], device: str, base
         "version": irmbench.__version__,
     }
     folder = ROOT / machine["fingerprint"]
-    try:
+    with writing(folder, "the record"):
         folder.mkdir(parents=True, exist_ok=True)
         number = 1 + max((int(path.name[:4]) for path in _paths(folder.name)), default=0)
         path = folder / f"{number:04}_{_short(content['commit_info'])}.json"
         path.write_bytes(msgspec.json.encode(content) + b"\n")
-    except OSError as error:
-        raise UserError(f"{folder}: the record cannot be written: {error.strerror}") from error
     return Record(path, content)
 
 

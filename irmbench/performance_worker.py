@@ -20,7 +20,17 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from irmbench.penalty import irm_penalty
-from irmbench.timing import Arm, Case, calibrate, clock_for, count_operators, penalty_arms, time_arms, wall_seconds
+from irmbench.timing import (
+    Arm,
+    Case,
+    calibrate,
+    clock_for,
+    count_operators,
+    penalty_arms,
+    repeated,
+    time_arms,
+    wall_seconds,
+)
 
 Kernel = Callable[..., torch.Tensor]  # called as irm_penalty is
 
@@ -85,23 +95,13 @@ def measure_case(case: Case, pairs: int, kernels: Mapping[str, Kernel], device: 
     # filled, is a slow one, and counts for more among fewer.
     calls = {name: calibrate(arms[name], min_block=MIN_BLOCK, clock=clock) for name in ("fast", "reference", "bound")}
     calls |= dict.fromkeys(kernels, calls["fast"])
-    blocks = {name: repeat(arm, calls[name]) for name, arm in arms.items()}
+    blocks = {name: repeated(arm, calls[name]) for name, arm in arms.items()}
     seconds = time_arms(blocks, pairs=pairs, min_block=0, clock=clock, seed=seed)
     return {
         "seconds": {name: (values / calls[name]).tolist() for name, values in seconds.items()},
         "operators": dict(sorted(count_operators(arms["fast"]).items())),
         "peak_bytes": {arm: peak_bytes(arms[arm], device) for arm in COUNTED},
     }
-
-
-def repeat(arm: Arm, calls: int) -> Arm:
-    """Return an arm that calls another so many times."""
-
-    def block() -> None:
-        for _ in range(calls):
-            arm()
-
-    return block
 
 
 def kernel_arms(case: Case, kernels: Mapping[str, Kernel], device: str, seed: int) -> dict[str, Arm]:

@@ -191,8 +191,7 @@ def _ok(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _n(counts: Any) -> str:
-    words = f"n = {counts.min()}" if counts.min() == counts.max() else f"n = {counts.min()} to {counts.max()}"
-    return words.replace(" ", "\N{NO-BREAK SPACE}")
+    return tables.n_words(counts).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _looks(labels: Iterable[str]) -> dict[str, Look]:

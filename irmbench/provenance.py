@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 import irmbench
-from irmbench.errors import UserError
+from irmbench.errors import writing
 from irmbench.store import Record, Store
 from irmbench.suite import Suite
 
@@ -73,10 +73,8 @@ def planned_trials(folder: Path) -> int | None:
 
 
 def _write(path: Path, content: Any) -> None:
-    try:
+    with writing(path):
         path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _command() -> str:
@@ -91,17 +89,15 @@ def _commit() -> str | None:
     if not (folder.parent / ".git").exists():
         return None
     try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
-        changes = subprocess.run(
-            ["git", "status", "--porcelain", "--", ":/irmbench", ":/methods", ":/datasets"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        changes = _git(folder, "status", "--porcelain", "--", ":/irmbench", ":/methods", ":/datasets")
+        return _git(folder, "rev-parse", "HEAD") + ("+" if changes else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def _processor() -> str:

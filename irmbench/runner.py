@@ -101,8 +101,7 @@ def run_suite(suite: Suite, options: Options) -> Summary:
     _run(suite.name, missing, store, options)
     timed = suite.timing is not None and (store.folder / outputs.TIMINGS).exists() and not options.fresh
     notices = outputs.time_penalties(suite.timing, store.folder) if suite.timing and not timed else []
-    ids = {trial.id for trial in planned}
-    records = [record for key, record in store.records().items() if key in ids]
+    records = provenance.asked_for(store.folder)
     outputs.write(store.folder, records, timings=suite.timing is not None)
     seconds = time.perf_counter() - started
     provenance.finish(store.folder, seconds)

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from irmbench.errors import UserError
+from irmbench.errors import UserError, writing
 
 Record = dict[str, Any]
 SCHEMA = 1
@@ -78,13 +78,10 @@ class Writer:
     def write(self, records: Iterable[Record]) -> None:
         """Append records and see them to the disk."""
         lines = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
-        try:
-            with self._path.open("ab") as file:
-                file.write(lines)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            message = (
-                f"{self._path}: cannot be written: {error.strerror}; what is done so far is kept, run again to resume"
-            )
-            raise UserError(message) from error
+        with (
+            writing(self._path, then="what is done so far is kept, run again to resume"),
+            self._path.open("ab") as file,
+        ):
+            file.write(lines)
+            file.flush()
+            os.fsync(file.fileno())

@@ -20,8 +20,8 @@ CAPTION = (
 def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a row per method, solver and assumption class, the best mean rank over classes first.
 
-    Columns: ``ROW``, assumption_class, distance, low, high, n (seeds), seconds (median, a
-    trial's part of its batch), oracle, datasets, failed, not_applicable (trials).
+    Columns: ``ROW``, assumption_class, distance, low, high, n (seeds), seconds (median, a trial's part of its batch),
+    oracle, datasets, failed, not_applicable (trials).
     """
     cells = _one_row_a_method(frame).groupby([*ROW, "assumption_class"], sort=False)
     table = pd.DataFrame([dict(zip([*ROW, "assumption_class"], key, strict=True)) | _cell(cell) for key, cell in cells])
@@ -49,6 +49,12 @@ def _cell(trials: pd.DataFrame) -> dict[str, Any]:
         "failed": int((trials["status"] == "failed").sum()),
         "not_applicable": int((trials["status"] == "not_applicable").sum()),
     }
+
+
+def n_words(counts: pd.Series) -> str:
+    """Return ``n = 20`` or ``n = 3 to 20`` of counts, ``n = 0`` of none."""
+    low, high = (counts.min(), counts.max()) if len(counts) else (0, 0)
+    return f"n = {low}" if low == high else f"n = {low} to {high}"
 
 
 def _one_row_a_method(frame: pd.DataFrame) -> pd.DataFrame:

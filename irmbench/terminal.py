@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from irmbench.tables import CAPTION
+from irmbench.tables import CAPTION, n_words
 
 
 def leaderboard_table(board: pd.DataFrame) -> Table:
@@ -60,7 +60,5 @@ def _cell(row: pd.Series, best: bool) -> Text:
 
 
 def _caption(board: pd.DataFrame) -> str:
-    counts = board.loc[board["n"] > 0, "n"]
-    low, high = (counts.min(), counts.max()) if len(counts) else (0, 0)
-    seeds = f"n = {low}" if low == high else f"n = {low} to {high}"
+    seeds = n_words(board.loc[board["n"] > 0, "n"])
     return f"{CAPTION} {seeds}. n/a: not applicable. In bold: the best of each column, oracles aside."

@@ -75,7 +75,7 @@ def calibrate(arm: Arm, *, min_block: float, clock: Clock) -> int:
     """Return how many calls of the arm last at least `min_block` seconds; the calls made here are its warm-up."""
     calls = 1
     clock(arm)
-    while (seconds := clock(_repeated(arm, calls))) < min_block:
+    while (seconds := clock(repeated(arm, calls))) < min_block:
         # At most ten times more at once: a first block is noisy, and a clock may not resolve it at all.
         calls = min(10 * calls, max(calls + 1, math.ceil(1.2 * calls * min_block / max(seconds, 1e-9))))
     return calls
@@ -89,7 +89,7 @@ def time_arms(
     blocks = {}
     for name, arm in arms.items():
         calls = calibrate(arm, min_block=min_block, clock=clock)
-        blocks[name] = calls, _repeated(arm, calls)
+        blocks[name] = calls, repeated(arm, calls)
     seconds: dict[str, list[float]] = {name: [] for name in arms}
     for _ in range(pairs):
         for name in order.sample(list(arms), len(arms)):
@@ -186,7 +186,9 @@ def count_operators(fn: Arm) -> Counter[str]:
     return counting.counts
 
 
-def _repeated(arm: Arm, calls: int) -> Arm:
+def repeated(arm: Arm, calls: int) -> Arm:
+    """Return an arm that calls another so many times."""
+
     def block() -> None:
         for _ in range(calls):
             arm()

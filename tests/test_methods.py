@@ -1,5 +1,6 @@
 """Each method against the formula of its paper, written out independently."""
 
+import dataclasses
 import math
 
 import pytest
@@ -275,13 +276,7 @@ def test_and_mask_depends_on_the_coordinates():
 def test_the_order_of_environments_does_not_matter(name):
     data = dataset("irm_appendix_d", n=100)
     base = batch(data, method(name), Solver(optimizer="adam", learning_rate=1e-3, steps=20))
-    flipped = type(base)(
-        base.methods,
-        base.data.with_tensors(*(t.flip(1) for t in base.data.tensors)),
-        base.truths,
-        base.solvers,
-        base.seeds,
-    )
+    flipped = dataclasses.replace(base, data=base.data.with_tensors(*(t.flip(1) for t in base.data.tensors)))
     assert_close(solve(flipped).coefficients, solve(base).coefficients, rtol=1e-10, atol=1e-12)
 
 
@@ -289,12 +284,8 @@ def test_examples_and_moments_lead_to_the_same_place():
     data = dataset("irm_appendix_d", n=200)
     on_moments = batch(data, method("irmv1", penalty_weight=1.0), SGD)
     examples = data.sample(200, 0)
-    on_examples = type(on_moments)(
-        on_moments.methods,
-        examples.with_tensors(examples.inputs[None], examples.targets[None]),
-        on_moments.truths,
-        on_moments.solvers,
-        on_moments.seeds,
+    on_examples = dataclasses.replace(
+        on_moments, data=examples.with_tensors(examples.inputs[None], examples.targets[None])
     )
     assert_close(solve(on_examples).coefficients, solve(on_moments).coefficients, rtol=1e-9, atol=1e-12)
 

@@ -1,5 +1,7 @@
 """The converged solver against optima known in closed form or computed independently at the population level."""
 
+import dataclasses
+
 import pytest
 import torch
 from support import batch, dataset, method
@@ -99,7 +101,7 @@ def test_irmv1_prefers_a_spurious_predictor_on_two_bits():
     # Closed form: f(1, 1) = .95572, f(1, -1) = .29428 has zero penalty and less risk than the invariant (.8, .8).
     moments = two_bit(0.1, (0.2, 0.25))
     base = batch(dataset("irm_appendix_d"), method("irmv1", penalty_weight=1e8), "population")
-    fit = solve(type(base)(base.methods, stack([moments]), base.truths, base.solvers, base.seeds))
+    fit = solve(dataclasses.replace(base, data=stack([moments])))
     w1, w2 = fit.coefficients[0, 0].tolist()
     assert (w1 + w2, w1 - w2) == pytest.approx((0.95572, 0.29428), abs=1e-4)
 
