@@ -19,6 +19,7 @@ from torch import Tensor
 
 from irmbench.batch import Batch, Hyper, Tensors
 from irmbench.descent import Fit
+from irmbench.least_squares import solve
 from irmbench.moments import Moments
 from irmbench.tracing import trace
 
@@ -49,7 +50,9 @@ def converge(batch: Batch) -> Fit:
         path = problem.descend(path, ITERATIONS)
     points = torch.cat([path, problem.descend(cold, COLD_ITERATIONS)], 2)
     values = problem.values(points).nan_to_num(nan=torch.inf)
-    winner = problem.descend(_take(points, values.argmin(-1))[..., None, :], LAST_ITERATIONS)
+    rounding = ROUNDING * problem.values(torch.zeros_like(path)).abs()
+    first = (values <= values.amin(-1, keepdim=True) + rounding).int().argmax(-1)  # of equals, the path
+    winner = problem.descend(_take(points, first)[..., None, :], LAST_ITERATIONS)
     winner = problem.polish(winner)
     value, gradient, _ = problem.derivatives(winner)
     reached = (values <= value + AGREEMENT * value.abs()).sum(-1).clamp(min=1)  # the winner may still have descended
@@ -63,14 +66,15 @@ def starts(batch: Batch) -> Tensor:
     The first follows the path: pooled least squares. The others are cold: the mean of the environments' own least
     squares, ones, and fixed random numbers in a basis that turns with the inputs (the generalised eigenvectors of the
     first environment's Gram matrix and the mean one, pointing along the mean of x y), so that a rotation of the inputs
-    rotates every start but ones.
+    rotates every start but ones. None but ones leads out of the space of the inputs, where no risk pulls it back.
     """
     moments = batch.moments
     gram, cross = moments.gram.mean(1), moments.cross.mean(1)
-    pooled = torch.linalg.lstsq(gram, cross[..., None]).solution[..., 0]
-    each = torch.linalg.lstsq(moments.gram, moments.cross[..., None]).solution[..., 0].mean(1)
+    pooled = solve(gram, cross)
+    each = solve(moments.gram, moments.cross).mean(1)
     values, vectors = torch.linalg.eigh(gram)
-    whiten = vectors * values.clamp(min=EIGENVALUE_FLOOR * values[..., -1:]).rsqrt()[..., None, :]
+    seen = values > EIGENVALUE_FLOOR * values[..., -1:]
+    whiten = vectors * torch.where(seen, values, torch.inf).rsqrt()[..., None, :]
     _, turned = torch.linalg.eigh(whiten.mT @ moments.gram[:, 0] @ whiten)
     basis = whiten @ turned
     basis = basis * torch.sign((basis * cross[..., None]).sum(-2, keepdim=True))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from irmbench.interface import CLOSED_FORM, Environments, Method, Moments, Tolerance, hyper
+from irmbench.least_squares import solve
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,7 @@ class ERM(Method):
     def fit(self, moments: Moments) -> Tensor:
         weights = self._weights(moments.share)
         gram, cross = (weights[:, None, None] * moments.gram).sum(0), (weights[:, None] * moments.cross).sum(0)
-        solution: Tensor = torch.linalg.solve(gram, cross)
-        return solution
+        return solve(gram, cross)
 
     def _weights(self, share: Tensor) -> Tensor:
         return share if self.weighting == "pooled" else torch.ones_like(share) / share.shape[0]

@@ -149,3 +149,11 @@ def test_newton_solves_a_quadratic_to_rounding():
     moments = data.population(0)
     exact = torch.linalg.solve(moments.gram.mean(0), moments.cross.mean(0))
     torch.testing.assert_close(fit.coefficients[0, 0], exact, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["erm", "vrex", "iga", "coral", "irmv1", "mm_rex"])
+def test_where_many_coefficients_fit_exactly_the_smallest_of_them_is_found(name):
+    data = dataset("ilc_patchwork")
+    x, y = data.sample(1, 0).inputs[:, 0], data.sample(1, 0).targets[:, 0]
+    smallest = torch.linalg.pinv(x) @ y
+    torch.testing.assert_close(converged(data, name).coefficients[0, 0], smallest, rtol=0, atol=1e-5)
