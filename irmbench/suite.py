@@ -104,7 +104,7 @@ def parse(text: str) -> Suite:
 def validated(table: Table) -> Suite:
     """Return the suite a table describes; UserError on anything it cannot mean."""
     try:
-        suite = msgspec.convert(table, Suite)
+        suite = msgspec.convert(_with_shared_datasets(table), Suite)
     except msgspec.ValidationError as error:
         raise UserError(_with_suggestion(str(error))) from error
     for index, experiment in enumerate(suite.experiments):
@@ -124,6 +124,16 @@ def trials(suite: Suite) -> list[Trial]:
                 trial = Trial(**content, data_seed=seed, record_every=experiment.record_every)
                 found[trial.id] = trial
     return list(found.values())
+
+
+def _with_shared_datasets(table: Table) -> Table:
+    """Return a suite's table with its ``datasets``, if it has some, in every experiment that names none."""
+    experiments = table.get("experiments")
+    if "datasets" not in table or not isinstance(experiments, list):
+        return table
+    shared = {"datasets": table["datasets"]}
+    experiments = [shared | experiment if isinstance(experiment, dict) else experiment for experiment in experiments]
+    return {key: value for key, value in table.items() if key != "datasets"} | {"experiments": experiments}
 
 
 def _combinations(experiment: Experiment, users: bool) -> Iterator[Table]:

@@ -258,6 +258,14 @@ def test_an_experiments_own_seeds_replace_the_suites():
     assert {t.data_seed for t in planned(("[[experiments]]", "[[experiments]]\nseeds = 3"))} == {0, 1, 2}
 
 
+def test_an_experiment_without_datasets_takes_the_suites():
+    line = 'datasets = [{ id = "irm_appendix_d", n = 50 }]\n'
+    shared = edited(line, "").replace("[[experiments]]", f"{line}\n[[experiments]]")
+    own = TINY.partition("seeds = 2\n")[2].replace("n = 50", "n = 60")
+    assert trials(parse(shared)) == trials(parse(TINY))
+    assert trials(parse(shared + own)) == trials(parse(TINY + own))
+
+
 def test_every_parameter_is_resolved_in_the_trial():
     (trial, *_) = [t for t in planned() if t.method == "vrex" and t.solver == "official"]
     assert trial.method_params == {"penalty_weight": 10.0, "risk": "mean", "ddof": 0, "anneal": 0}
