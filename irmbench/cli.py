@@ -128,6 +128,9 @@ def identify(
     from irmbench.errors import writing
 
     names = _names("METHODS", methods)
+    if not names and not as_json:
+        with writing(out, "the matrix"):
+            out.mkdir(parents=True, exist_ok=True)
     cells = matrix.identify(list(names) or None, progress=sys.stderr.isatty())
     if as_json:
         typer.echo(json.dumps(matrix.as_json(cells), indent=1))

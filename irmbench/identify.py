@@ -73,10 +73,11 @@ class AssumptionClass:
 def identify(methods: list[str] | None = None, progress: bool = False) -> list[Cell]:
     """Return the identification matrix: a cell for every method and class of assumptions."""
     names = list(plugins.discover("methods")) if methods is None else methods
+    asked = {name: within_limit(plugins.load("methods", name)) for name in names}  # before the classes, which take long
     of_classes = list(classes())
     return [
-        answer(name, within_limit(plugins.load("methods", name)), one)
-        for name in tqdm(names, desc="identify", unit="method", disable=not progress)
+        answer(name, method, one)
+        for name, method in tqdm(asked.items(), desc="identify", unit="method", disable=not progress)
         for one in of_classes
     ]
 
@@ -146,4 +147,5 @@ def _moments(dataset: Dataset, seed: int) -> Moments:
     exact = dataset.population(seed)
     if exact is not None:
         return exact
+    # Every part is a seed of its own, so the truth must be the same under all seeds.
     return merge(compress(dataset.sample(ROWS, PARTS * seed + part)) for part in range(PARTS))

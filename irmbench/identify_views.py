@@ -42,9 +42,9 @@ def matrix(cells: list[Cell]) -> Table:
         caption=f"{CAPTION} {APPROXIMATE}\n{legend}",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
     )
-    table.add_column("method", no_wrap=True)
+    table.add_column("method", overflow="fold")  # where a terminal is narrow, names give way, and no verdict
     for letter, _ in zip(string.ascii_uppercase, names, strict=False):
         table.add_column(letter, justify="center", no_wrap=True)
     for method in dict.fromkeys(cell.method for cell in cells):
@@ -80,19 +80,23 @@ def frame(cells: list[Cell]) -> pd.DataFrame:
 
 
 def heat_map(cells: list[Cell], ax: Axes) -> None:
-    """Draw the distance of every method's limit to the causal coefficients, framed where it is identified."""
+    """Draw the distance of every method's limit to the causal coefficients, ticked where it is identified."""
     data = frame(cells)
     distance = data.pivot(index="method", columns="assumptions", values="distance")
     distance = distance.loc[data["method"].unique(), _class_names(cells)].astype(float)
-    words = distance.map(lambda value: "" if np.isnan(value) else f"{value:.2g}" if value >= CLOSE else "✓")
+    words = distance.map(lambda value: "" if np.isnan(value) else f"{value:.2g}" if value > CLOSE else "✓")
     colours = mpl.colormaps["cividis_r"].copy()
     sns.heatmap(
         distance.clip(NEAREST, FARTHEST),
         annot=words,
         fmt="",
         ax=ax,
+        xticklabels=_classes(cells),
+        yticklabels=list(distance.index),  # all of them, where seaborn would leave some out for want of room
         cmap=colours,
         norm=LogNorm(NEAREST, FARTHEST),
+        vmin=NEAREST,  # the norm's again: seaborn would seek them among the distances, and warn where there are none
+        vmax=FARTHEST,
         linewidths=0.5,
         annot_kws={"size": 7},
         cbar_kws={"label": "distance to the causal coefficients", "pad": 0.01},
@@ -100,7 +104,7 @@ def heat_map(cells: list[Cell], ax: Axes) -> None:
     ax.set_facecolor("0.93")
     ax.set_xlabel("")
     ax.set_ylabel("")
-    ax.set_xticklabels(_classes(cells), rotation=35, ha="right", rotation_mode="anchor")
+    ax.set_xticklabels(ax.get_xticklabels(), rotation=35, ha="right", rotation_mode="anchor")
     ax.tick_params(length=0)
 
 
