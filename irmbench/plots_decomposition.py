@@ -16,7 +16,8 @@ from irmbench.statistics import LEVEL
 LOOKS: dict[str, Look] = {
     part: {"color": COLOURS[i], "marker": MARKERS[i], "linestyle": "none"} for i, part in enumerate(PARTS)
 }
-LINEAR = 1e-3  # below this the axis is linear, since parts may be negative
+LINEAR = 0.1  # below this the axis is linear, since parts may be negative, and what is small is no one's fault
+TICKS = (-1, -LINEAR, 0, LINEAR, 1)
 
 
 def make_decomposition_figure(parts: pd.DataFrame) -> Figure:
@@ -26,7 +27,8 @@ def make_decomposition_figure(parts: pd.DataFrame) -> Figure:
     caption = (
         "Distance under the official solver, in three parts that add up to it: of the converged solution on the "
         "population (objective), what a sample adds (sample), what the official solver adds (optimiser). Means over "
-        f"{n_words(parts['n'])} data seeds, {LEVEL:.0%} bootstrap intervals; the axis is linear from -1e-3 to 1e-3."
+        f"{n_words(parts['n'])} data seeds, {LEVEL:.0%} bootstrap intervals; the axis is linear from -{LINEAR:g} to "
+        f"{LINEAR:g}, and logarithmic beyond."
     )
     return make_figure(partial(decomposition, parts), (datasets, COLUMNS), size, "Whose fault a miss is", caption)
 
@@ -43,8 +45,11 @@ def decomposition(table: pd.DataFrame, axes: Sequence[Axes]) -> None:
             look = LOOKS[str(part)]
             ax.hlines(y, rows["low"], rows["high"], color=look["color"], linewidth=1)
             ax.plot(rows["value"], y, markersize=4, **look)
+        for i in range(1, len(methods), 2):
+            ax.axhspan(i - 0.5, i + 0.5, color="0.96", zorder=0)
         ax.axvline(0, **DASHED)
-        ax.set_xscale("symlog", linthresh=LINEAR)
+        ax.set_xscale("symlog", linthresh=LINEAR, linscale=1.5)
+        ax.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
         ax.set(yticks=range(len(methods)), yticklabels=[wrapped(m, 40) for m in methods], xlabel="part of the distance")
         ax.set_ylim(len(methods) - 0.5, -0.5)
         ax.set_title(wrapped(str(dataset), 24))
