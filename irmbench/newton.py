@@ -27,7 +27,7 @@ STAGES = 10.0 ** torch.arange(-6, 1)  # of the weight; of 1 / smoothing, from 1 
 SMOOTHING = 10.0 ** torch.linspace(0, -9, len(STAGES))
 LENGTHS = (4.0, 1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-6)
 EIGENVALUE_FLOOR = 1e-11  # of the largest: flat directions get steps that a line search can still shorten
-RANDOM = 6
+RANDOM = 12
 COLD = RANDOM + 2
 POINTS = (1 + COLD) * len(LENGTHS)  # looked at together, for every trial
 ITERATIONS = 100  # at most in a stage of the path
@@ -64,9 +64,10 @@ def starts(batch: Batch) -> Tensor:
     """Return starting parameters of every trial, [S, H, 1 + COLD, ...].
 
     The first follows the path: pooled least squares. The others are cold: the mean of the environments' own least
-    squares, ones, and fixed random numbers in a basis that turns with the inputs (the generalised eigenvectors of the
-    first environment's Gram matrix and the mean one, pointing along the mean of x y), so that a rotation of the inputs
-    rotates every start but ones. None but ones leads out of the space of the inputs, where no risk pulls it back.
+    squares, ones, and fixed random numbers in a basis that turns with the inputs (the eigenvectors of the mean
+    squared Gram matrix of whitened inputs, pointing along the mean of x y), so that a rotation of the inputs rotates
+    every start but ones, and environments may come in any order. None but ones leads out of the space of the inputs,
+    where no risk pulls it back.
     """
     moments = batch.moments
     gram, cross = moments.gram.mean(1), moments.cross.mean(1)
@@ -75,7 +76,8 @@ def starts(batch: Batch) -> Tensor:
     values, vectors = torch.linalg.eigh(gram)
     seen = values > EIGENVALUE_FLOOR * values[..., -1:]
     whiten = vectors * torch.where(seen, values, torch.inf).rsqrt()[..., None, :]
-    _, turned = torch.linalg.eigh(whiten.mT @ moments.gram[:, 0] @ whiten)
+    white = whiten[:, None].mT @ moments.gram @ whiten[:, None]
+    _, turned = torch.linalg.eigh((white @ white).mean(1))
     basis = whiten @ turned
     basis = basis * torch.sign((basis * cross[..., None]).sum(-2, keepdim=True))
     generator = torch.Generator().manual_seed(0)

@@ -1,15 +1,17 @@
 """The converged solver against optima known in closed form or computed independently at the population level."""
 
 import dataclasses
+import itertools
 
 import pytest
 import torch
 from support import batch, dataset, method
 
 from irmbench import newton
-from irmbench.moments import Moments, stack
+from irmbench.batch import Batch
+from irmbench.moments import Moments, compress, stack
 from irmbench.newton import newton_step
-from irmbench.solve import solve
+from irmbench.solve import resolve_solver, solve
 
 # Appendix D with equal weights: (x coefficient, z coefficient) by value of the one float, exact or to printed digits.
 APPENDIX_D = {
@@ -157,3 +159,13 @@ def test_where_many_coefficients_fit_exactly_the_smallest_of_them_is_found(name)
     x, y = data.sample(1, 0).inputs[:, 0], data.sample(1, 0).targets[:, 0]
     smallest = torch.linalg.pinv(x) @ y
     torch.testing.assert_close(converged(data, name).coefficients[0, 0], smallest, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "seed"), [("mean_calibration", 0), ("mm_rex", 1)])
+def test_of_several_minima_the_same_is_found_in_every_order_of_the_environments(name, seed):
+    data, m = dataset("unit_test_1", causes=2, effects=2, n=60), method(name)
+    sample, orders = data.sample(60, seed), list(itertools.permutations(range(3)))
+    rows = [compress(sample.with_tensors(*(t[list(order)] for t in sample.tensors))) for order in orders]
+    same = Batch([m], stack(rows), [data.truth(seed)] * 6, [resolve_solver(m, "converged")], [seed] * 6)
+    objective = solve(same).objective[:, 0]
+    torch.testing.assert_close(objective, objective[:1].expand(6), rtol=1e-6, atol=0)
