@@ -117,7 +117,7 @@ def show(folder: Annotated[Path, typer.Argument(help="the folder of a run")]) ->
 @app.command()
 def identify(
     methods: Annotated[str, typer.Argument(help="only these, separated by commas, and what each finds")] = "",
-    out: Annotated[Path, typer.Option(help="folder of the table and the heat map")] = Path("results/identify"),
+    out: Annotated[Path | None, typer.Option(help="folder of the table and the heat map [results/identify]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the matrix as JSON, and write nothing")] = False,
 ) -> None:
     """Compute which methods identify the causal coefficients under which assumptions, on population moments."""
@@ -128,6 +128,9 @@ def identify(
     from irmbench.errors import writing
 
     names = _names("METHODS", methods)
+    if out is not None and (names or as_json):
+        raise UserError("identify: --out is for the whole matrix as a table; leave out METHODS and --json, or --out")
+    out = out or Path("results/identify")
     if not names and not as_json:
         with writing(out, "the matrix"):
             out.mkdir(parents=True, exist_ok=True)

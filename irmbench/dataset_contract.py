@@ -44,7 +44,7 @@ def samples(dataset: Dataset) -> str:
 
 
 def seeds(dataset: Dataset) -> str:
-    """A seed gives the same sample again, another one gives another, and tests are not the training sample."""
+    """A seed gives the same sample again, another one gives another."""
     first, again, other = (dataset.sample(SMALL, seed) for seed in (0, 0, 1))
     require(torch.equal(first.inputs, again.inputs), "the same seed gave other inputs")
     require(torch.equal(first.targets, again.targets), "the same seed gave other targets")

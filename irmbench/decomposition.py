@@ -25,8 +25,9 @@ SOLVERS = ("population", "converged", "official")  # each adds what its predeces
 def decompose(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a row per dataset, method, official solver and part: its mean over seeds, interval, and n.
 
-    Of trials as ``irmbench.load`` returns them; methods and datasets that did not run under all three solvers are left
-    out. Columns: ``KEY``, solved_by (the official solver), part, value, low, high, n.
+    Of trials as ``irmbench.load`` returns them; methods and datasets that did not run under all three solvers, or whose
+    population or converged solution was found in several ways, are left out. Columns: ``KEY``, solved_by (the official
+    solver), part, value, low, high, n.
     """
     return pd.DataFrame(_rows(frame), columns=[*KEY, "solved_by", "part", "value", "low", "high", "n"])
 
@@ -34,18 +35,20 @@ def decompose(frame: pd.DataFrame) -> pd.DataFrame:
 def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
     ok = frame[(frame["status"] == "ok") & (frame["draw"] == 0)] if len(frame) else frame
     for key, trials in ok.groupby(KEY, sort=False) if len(ok) else ():
-        distance = {str(s): of.set_index("data_seed")["distance"] for s, of in trials.groupby("solver")}
-        if not set(SOLVERS) <= distance.keys():
+        population, converged, officials = (trials[trials["solver"] == solver] for solver in SOLVERS)
+        if any(of["solved_by"].nunique() != 1 for of in (population, converged)):
             continue
-        population, converged = (_one_a_seed(distance[solver]) for solver in SOLVERS[:2])
-        for solved_by, official in trials[trials["solver"] == SOLVERS[2]].groupby("solved_by", sort=False):
-            by_seed = [population, converged, official.set_index("data_seed")["distance"]]
+        for solved_by, official in officials.groupby("solved_by", sort=False):
+            by_seed = [_by_seed(of) for of in (population, converged, official)]
             steps = pd.concat(by_seed, axis=1, join="inner").dropna().to_numpy(dtype=float)
+            if not len(steps):
+                continue
             for part, values in zip(PARTS, np.diff(steps, axis=1, prepend=0.0).T, strict=True):
                 value, low, high, n = mean_interval(values)
                 found = {"solved_by": solved_by, "part": part, "value": value, "low": low, "high": high, "n": n}
                 yield dict(zip(KEY, key, strict=True)) | found
 
 
-def _one_a_seed(distance: pd.Series) -> pd.Series:
-    return distance.groupby(level=0).first()
+def _by_seed(trials: pd.DataFrame) -> pd.Series:
+    """Return the distance by data seed; a trial that was also recorded step by step is in the table twice."""
+    return trials.groupby("data_seed")["distance"].first()

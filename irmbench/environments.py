@@ -35,7 +35,7 @@ class Environments(ABC):
         coefficients: the same as coefficients, [P].
         step: the number of updates done so far (a scalar tensor).
         state: what the method carries between steps.
-        smoothing: the temperature of `max`; 0 under official optimisers.
+        smoothing: the temperature of `max`; None, for none, under official optimisers.
 
     """
 

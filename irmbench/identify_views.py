@@ -70,8 +70,8 @@ def finding(cell: Cell) -> str:
         return cell.reason
     if cell.verdict == "identified":
         return f"the causal coefficients, to {cell.distance:.1g}"
-    other = "" if cell.other is None else f", {cell.other:.2f} on average off the causes"
-    return f"{cell.causal:.2f} of the causal coefficients on average{other}; distance {cell.distance:.2g}"
+    other = "" if cell.other is None else f", {cell.other:z.2f} on average off the causes"
+    return f"{cell.causal:z.2f} of the causal coefficients on average{other}; distance up to {cell.distance:.2g}"
 
 
 def frame(cells: list[Cell]) -> pd.DataFrame:

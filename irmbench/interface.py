@@ -99,7 +99,7 @@ class Method:
     """An estimator, written for one trial; the engine batches it over seeds and hyper-parameters.
 
     Override the level that fits: ``objective`` (risks in, one scalar out), ``direction`` (per-environment gradients in,
-    one descent direction out), or ``fit`` (moments in, coefficients out).
+    one direction of ascent out), or ``fit`` (moments in, coefficients out).
     """
 
     paper: ClassVar[str] = ""

@@ -4,35 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from irmbench import plugins
-from irmbench.assembly import assemble
 from irmbench.batch import Batch
 from irmbench.contract import BrokenError, NotCheckedError, require
-from irmbench.descent import one_step, start
 from irmbench.errors import plain_words
-from irmbench.interface import Dataset, Method, Solver
+from irmbench.first_steps import first_steps
+from irmbench.interface import Method, Solver
 from irmbench.parameters import checked
 from irmbench.risks import environments
-from irmbench.solve import closed_form, descends, resolve_solver, solve, uses_closed_form, why_not
-from irmbench.variations import variations
+from irmbench.small_problems import (
+    PROBLEMS,
+    SEEDS,
+    STEPS,
+    batches,
+    problem,
+    refusal,
+    solved,
+    solved_together,
+    stepped,
+)
+from irmbench.solve import descends, resolve_solver, why_not
+from irmbench.variations import AnyField, variations
 
-# Between them these small problems allow every method at least one.
-PROBLEMS: dict[str, tuple[str, dict[str, Any]]] = {
-    "chain": ("irm_chain", {"n": 60, "d": 2}),
-    "mean shift": ("anchor_iv", {"n": 60}),
-    "unequal sizes": ("imbalanced_envs", {"n": 60, "ratio": 3.0}),
-    "intercept": ("unit_test_1", {"n": 60, "causes": 2, "effects": 2}),
-    "logistic": ("unit_test_3", {"n": 60, "causes": 2, "others": 2}),
-}
-SEEDS = [0, 1]
-STEPS = 30  # of official solvers here
-BATCH_TOLERANCE = {True: 1e-8, False: 1e-6}  # relative, of closed forms and of trained coefficients
+TOLERANCE = 1e-8  # relative, of coefficients that should be equal up to rounding: a few steps move them little
 SMALL = 1e-9
 
 
@@ -52,7 +49,7 @@ def applicability(method: Method) -> str:
     """On every problem it runs, or says in one line why not."""
     running, not_running = [], []
     for name in PROBLEMS:
-        reason = _reason(method, name)
+        reason = refusal(method, name)
         if reason is None:
             running.append(name)
             continue
@@ -64,8 +61,8 @@ def applicability(method: Method) -> str:
 
 def shapes_and_values(method: Method) -> str:
     """Coefficients are one finite number a parameter."""
-    for name, batch in _batches(method):
-        coefficients = _solved(method, name)
+    for name, batch in batches(method):
+        coefficients = solved(method, name)
         expected = (*batch.shape, batch.data.dimension)
         require(coefficients.shape == expected, f"{name}: shape {tuple(coefficients.shape)}, not {expected}")
         require(bool(torch.isfinite(coefficients).all()), f"{name}: not finite, {coefficients[0, 0].tolist()}")
@@ -74,20 +71,19 @@ def shapes_and_values(method: Method) -> str:
 
 def determinism(method: Method) -> str:
     """The same trial gives the same numbers."""
-    for name, batch in _batches(method):
-        first, second = _solved(method, name), solve(batch).coefficients
+    for name, batch in batches(method):
+        first, second = stepped(method, name), first_steps(batch, STEPS)
         require(torch.equal(first, second), f"{name}: a second run differs by {_gap(first, second):.1e}")
     return "two runs are equal"
 
 
 def batch_invariance(method: Method) -> str:
-    """A trial's numbers do not depend on what it is batched with."""
+    """A trial's numbers do not depend on what it is batched with, nor on whether its steps are traced."""
     worst = 0.0
-    for name, batch in _batches(method):
-        tolerance = BATCH_TOLERANCE[uses_closed_form(method, batch.solver, batch.loss)]
-        alone, together = solve(batch.rows([1])).coefficients, _solved(method, name)[1:]
+    for name, batch in batches(method):
+        alone, together = first_steps(batch.rows([1]), STEPS), solved(method, name)[1:]
         worst = max(worst, gap := _gap(alone, together))
-        require(gap <= tolerance, f"{name}: alone and in a batch differ by {gap:.1e} (allowed {tolerance:.0e})")
+        require(gap <= TOLERANCE, f"{name}: alone and in a batch differ by {gap:.1e} (allowed {TOLERANCE:.0e})")
     return f"differs by at most {worst:.1e}"
 
 
@@ -97,11 +93,12 @@ def order_of_environments(method: Method) -> str:
         raise NotCheckedError("the method declares that order matters")
     if method.needs_split:
         raise NotCheckedError("random splits belong to positions")
-    for name, batch in _batches(method):
+    for name, batch in batches(method):
         data = batch.data.with_tensors(*(tensor.flip(1) for tensor in batch.data.tensors))
-        first, flipped = _solved(method, name), solve(dataclasses.replace(batch, data=data)).coefficients
-        gap = _gap(flipped, first)
-        require(gap <= 1e-6, f"{name}: differs by {gap:.1e} in another order; declare `ordered = True` if it should")
+        gap = _gap(first_steps(dataclasses.replace(batch, data=data), STEPS), solved(method, name))
+        require(
+            gap <= TOLERANCE, f"{name}: differs by {gap:.1e} in another order; declare `ordered = True` if it should"
+        )
     return "makes no difference"
 
 
@@ -111,13 +108,13 @@ def rotation_of_the_inputs(method: Method) -> str:
         raise NotCheckedError("not claimed (tolerates.scrambled)")
     for solver in _rotation_solvers(method):
         for name in ("chain", "mean shift", "intercept"):
-            plain, turned = (_problem(name, scrambled) for scrambled in (False, True))
-            if _reason(method, name, solver) is not None or why_not(method, turned, solver, 3, True) is not None:
+            plain, turned = (problem(name, scrambled) for scrambled in (False, True))
+            if refusal(method, name, solver) is not None or why_not(method, turned, solver, 3, True) is not None:
                 continue
-            fits = [solve(assemble(data, [method], solver, SEEDS)).coefficients[:, 0] for data in (plain, turned)]
-            basis = torch.stack([turned.truth(seed).basis(fits[0].shape[-1]) for seed in SEEDS])
-            gap = _gap((basis @ fits[1][..., None])[..., 0], fits[0])
-            require(gap <= 1e-5, f"{name}, {solver.name}: differs by {gap:.1e} after a rotation")
+            fit, rotated = solved_together((plain, turned), method, solver)
+            basis = torch.stack([turned.truth(seed).basis(fit.shape[-1]) for seed in SEEDS])
+            gap = _gap((basis @ rotated[..., None])[..., 0], fit)
+            require(gap <= 1e-6, f"{name}, {solver.name}: differs by {gap:.1e} after a rotation")
             return f"rotates the coefficients ({solver.name} on {name})"
     raise NotCheckedError("no problem can be rotated under a solver that starts in no particular direction")
 
@@ -125,7 +122,7 @@ def rotation_of_the_inputs(method: Method) -> str:
 def hyper_parameters(method: Method) -> str:
     """Every hyper-parameter changes the result somewhere."""
     fields = dataclasses.fields(method)
-    without = [f.name for f in fields if not any(_differs(*pair) for pair in variations(method, f, STEPS))]
+    without = [f.name for f in fields if not _matters(method, f)]
     require(not without, f"no effect on any problem here: {', '.join(without)}")
     return f"all {len(fields)} change the result" if fields else "there are none"
 
@@ -139,7 +136,7 @@ def gradient(method: Method) -> str:
     if method.needs_split:
         raise NotCheckedError("the objective is another one at every step, of a new random split")
     worst = 0.0
-    for name, batch in _batches(method):
+    for name, batch in batches(method):
         worst = max(worst, gap := _gradient_gap(method, batch))
         require(gap <= 1e-4, f"{name}: the gradient differs from finite differences by {gap:.1e} of its length")
     return f"differs from finite differences by at most {worst:.1e} of its length"
@@ -147,17 +144,10 @@ def gradient(method: Method) -> str:
 
 def no_host_values(method: Method) -> str:
     """A step runs on the meta device, where asking for a value or mixing devices raises."""
-    for name, batch in _batches(method):
-        data, truths = batch.data.to("meta"), [truth.to("meta") for truth in batch.truths]
-        moved = dataclasses.replace(batch, data=data, truths=truths)
+    for name, batch in batches(method):
+        truths = [truth.to("meta") for truth in batch.truths]
         try:
-            if uses_closed_form(method, batch.solver, batch.loss):
-                closed_form(moved)
-                continue
-            own = start(moved)
-            step = torch.zeros(len(SEEDS), dtype=torch.float64, device="meta")
-            half = [torch.zeros_like(moved.data.tensors[1])] if method.needs_split else []
-            moved.lift(one_step(moved), own=len(own))(*own, step, *half)
+            first_steps(dataclasses.replace(batch, data=batch.data.to("meta"), truths=truths), 1)
         except Exception as error:
             raise BrokenError(f"{name}: {plain_words(str(error))}") from error
     return "a step runs on the meta device"
@@ -177,40 +167,6 @@ CHECKS = (
 )
 
 
-@cache
-def _problem(name: str, scrambled: bool = False) -> Dataset:
-    plugin, params = PROBLEMS[name]
-    cls = plugins.load("datasets", plugin)
-    built: Dataset = cls(**params, **({"scrambled": True} if scrambled else {}))
-    return built
-
-
-def _solver(method: Method, data: Dataset) -> Solver:
-    """Return the official solver, shortened."""
-    solver = resolve_solver(method, "official", data.loss)
-    return solver if solver.optimizer == "closed_form" else dataclasses.replace(solver, steps=STEPS)
-
-
-def _reason(method: Method, name: str, solver: Solver | None = None) -> str | None:
-    data = _problem(name)
-    environments = data.sample(2, 0).targets.shape[0]
-    return why_not(method, data, solver or _solver(method, data), environments, data.population(0) is not None)
-
-
-def _batches(method: Method) -> Iterator[tuple[str, Batch]]:
-    """Yield every problem that the method runs on, with its batch of two seeds."""
-    for name in PROBLEMS:
-        if _reason(method, name) is None:
-            data = _problem(name)
-            yield name, assemble(data, [method], _solver(method, data), SEEDS)
-
-
-@cache
-def _solved(method: Method, name: str) -> Tensor:
-    data = _problem(name)
-    return solve(assemble(data, [method], _solver(method, data), SEEDS)).coefficients
-
-
 def _rotation_solvers(method: Method) -> Iterator[Solver]:
     """Yield solvers that turn with the inputs: the converged one on a population, and plain descent from zero."""
     if method.defines("fit") or method.defines("objective"):
@@ -219,14 +175,15 @@ def _rotation_solvers(method: Method) -> Iterator[Solver]:
         yield Solver("plain descent", optimizer="sgd", learning_rate=1e-6, steps=STEPS, start=0.0)
 
 
-def _differs(one: Method, other: Method) -> bool:
-    """Whether two settings of a method lead to other coefficients on some problem."""
-    for name in PROBLEMS:
-        if any(_reason(m, name) is not None for m in (one, other)):
-            continue
-        if not torch.equal(_solved(one, name), _solved(other, name)):
-            return True
-    return False
+def _matters(method: Method, field: AnyField) -> bool:
+    """Whether two settings that differ in this field lead to other coefficients on some problem."""
+    pairs = list(variations(method, field, STEPS))
+    return any(
+        not torch.equal(stepped(one, name), stepped(other, name))
+        for name in PROBLEMS
+        for one, other in pairs
+        if refusal(one, name) is None and refusal(other, name) is None
+    )
 
 
 def _gradient_gap(method: Method, batch: Batch) -> float:

@@ -64,10 +64,10 @@ def starts(batch: Batch) -> Tensor:
     """Return starting parameters of every trial, [S, H, 1 + COLD, ...].
 
     The first follows the path: pooled least squares. The others are cold: the mean of the environments' own least
-    squares, ones, and fixed random numbers in a basis that turns with the inputs (the eigenvectors of the mean
-    squared Gram matrix of whitened inputs, pointing along the mean of x y), so that a rotation of the inputs rotates
-    every start but ones, and environments may come in any order. None but ones leads out of the space of the inputs,
-    where no risk pulls it back.
+    squares, ones, and fixed random numbers in a basis that turns with the inputs (the eigenvectors of the mean squared
+    Gram matrix of whitened inputs, pointing along the mean of x y), so that a rotation of the inputs rotates every
+    start but ones where those eigenvalues are distinct, and environments may come in any order. None but ones leads out
+    of the space of the inputs, where no risk pulls it back.
     """
     moments = batch.moments
     gram, cross = moments.gram.mean(1), moments.cross.mean(1)
@@ -79,7 +79,8 @@ def starts(batch: Batch) -> Tensor:
     white = whiten[:, None].mT @ moments.gram @ whiten[:, None]
     _, turned = torch.linalg.eigh((white @ white).mean(1))
     basis = whiten @ turned
-    basis = basis * torch.sign((basis * cross[..., None]).sum(-2, keepdim=True))
+    along = (basis * cross[..., None]).sum(-2, keepdim=True)
+    basis = torch.where(along < 0, -basis, basis)
     generator = torch.Generator().manual_seed(0)
     numbers = torch.randn(RANDOM, pooled.shape[-1], generator=generator, dtype=torch.float64).to(pooled)
     spread = (moments.target_square.mean(1) / pooled.shape[-1]).sqrt()

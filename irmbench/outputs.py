@@ -25,6 +25,7 @@ def write(folder: Path, records: list[Record], timings: bool = False) -> None:
     with writing(folder, "tables and plots", "the records are kept"):
         (folder / "trials.csv").write_text(trials_csv(frame), encoding="utf-8")
         (folder / "leaderboard.csv").write_text(leaderboard(frame).to_csv(index=False), encoding="utf-8")
+        (folder / "decomposition.csv").unlink(missing_ok=True)
         if len(parts := decompose(frame)):
             (folder / "decomposition.csv").write_text(parts.to_csv(index=False), encoding="utf-8")
         drawn = plots.save_all(frame, folder, pd.read_csv(folder / TIMINGS) if timings else None)

@@ -17,7 +17,7 @@ LOOKS: dict[str, Look] = {
     part: {"color": COLOURS[i], "marker": MARKERS[i], "linestyle": "none"} for i, part in enumerate(PARTS)
 }
 LINEAR = 0.1  # below this the axis is linear, since parts may be negative, and what is small is no one's fault
-TICKS = (-1, -LINEAR, 0, LINEAR, 1)
+TICKS = (-10, -1, -LINEAR, 0, LINEAR, 1, 10)
 
 
 def make_decomposition_figure(parts: pd.DataFrame) -> Figure:
@@ -26,7 +26,8 @@ def make_decomposition_figure(parts: pd.DataFrame) -> Figure:
     size = (1.9 * min(COLUMNS, datasets) + 3.6, 0.28 * parts["method_label"].nunique() + 0.9)
     caption = (
         "Distance under the official solver, in three parts that add up to it: of the converged solution on the "
-        "population (objective), what a sample adds (sample), what the official solver adds (optimiser). Means over "
+        "population (objective), what a sample adds (sample), what the official solver adds (optimiser). Methods that "
+        "are defined by their updates count as converged where many of them lead. Means over "
         f"{n_words(parts['n'])} data seeds, {LEVEL:.0%} bootstrap intervals; the axis is linear from -{LINEAR:g} to "
         f"{LINEAR:g}, and logarithmic beyond."
     )
@@ -34,14 +35,17 @@ def make_decomposition_figure(parts: pd.DataFrame) -> Figure:
 
 
 def decomposition(table: pd.DataFrame, axes: Sequence[Axes]) -> None:
-    """Draw the parts of the distance to the causal coefficients, an axes per dataset, a row per method.
+    """Draw the parts of the distance, an axes per dataset, a row per method and official solver.
 
     ``table`` is that of ``decompose``. Points are means over data seeds, lines their bootstrap intervals.
     """
-    methods = list(dict.fromkeys(table["method_label"]))
+    several = table.groupby("method_label")["solved_by"].nunique() > 1
+    named = table["method_label"] + (" (" + table["solved_by"] + ")").where(table["method_label"].map(several), "")
+    table = table.assign(row=named)
+    methods = list(dict.fromkeys(table["row"]))
     for ax, (dataset, of) in zip(axes, table.groupby("dataset_label", sort=False), strict=True):
         for i, (part, rows) in enumerate(of.groupby("part", sort=False)):
-            y = rows["method_label"].map(methods.index) + 0.25 * (i - 1)
+            y = rows["row"].map(methods.index) + 0.25 * (i - 1)
             look = LOOKS[str(part)]
             ax.hlines(y, rows["low"], rows["high"], color=look["color"], linewidth=1)
             ax.plot(rows["value"], y, markersize=4, **look)
@@ -49,9 +53,11 @@ def decomposition(table: pd.DataFrame, axes: Sequence[Axes]) -> None:
             ax.axhspan(i - 0.5, i + 0.5, color="0.96", zorder=0)
         ax.axvline(0, **DASHED)
         ax.set_xscale("symlog", linthresh=LINEAR, linscale=1.5)
-        ax.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+        low, high = ax.get_xlim()
+        ticks = [tick for tick in TICKS if low <= tick <= high]
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         ax.set(yticks=range(len(methods)), yticklabels=[wrapped(m, 40) for m in methods], xlabel="part of the distance")
         ax.set_ylim(len(methods) - 0.5, -0.5)
         ax.set_title(wrapped(str(dataset), 24))
         ax.grid(False, axis="y")
-    draw_legend(axes[min(len(axes), 4) - 1], LOOKS)
+    draw_legend(axes[min(len(axes), COLUMNS) - 1], LOOKS)

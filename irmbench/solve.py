@@ -44,6 +44,7 @@ def solved_by(method: Method, solver: Solver, loss: Loss) -> str:
         f"rate {solver.learning_rate:g}": solver.learning_rate != usual.learning_rate,
         f"decay {solver.weight_decay:g}": solver.weight_decay != usual.weight_decay,
         f"from {solver.start:g}": solver.start != usual.start,
+        f"reset at {solver.reset_at}": solver.reset_at is not None,
         "on the population": solver.data == "population" and solver.name != "population",
     }
     return ", ".join([f"{solver.optimizer} {solver.steps:,} steps", *(name for name, true in unusual.items() if true)])

@@ -190,4 +190,4 @@ def _with_suggestion(message: str) -> str:
     """Return msgspec's message, with the nearest known key where it complains of an unknown one."""
     unknown = message.partition("unknown field `")[2].partition("`")[0]
     known = {f for struct in (Suite, Experiment, Timing) for f in struct.__struct_fields__}
-    return message + suggest(unknown, known) if unknown else message
+    return f"{message}.{suggest(unknown, known)}" if unknown else message

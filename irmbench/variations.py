@@ -46,7 +46,7 @@ def _values(method: Method, field: AnyField, steps: int) -> list[Any]:
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):
-        candidates: list[Any] = [value + 1, value + steps // 2, value // 10, value - 1]
+        candidates: list[Any] = [value + 1, value + steps // 2, value // 10, value - 1, value + 20]
     else:
         search = field.metadata.get("search")
         drawn = [search.draw(np.random.default_rng(seed)) for seed in range(2)] if search else []

@@ -62,10 +62,13 @@ class DRIG(Method):
         if self._excess(second, moments.share).abs().max() <= RANK * second.abs().max():
             return "the environments' second moments do not exceed the reference's, so there is nothing to weigh"
         if torch.linalg.eigvalsh(self._robust(second, moments.share))[0] <= 0:
-            return f"no minimum at gamma = {self.gamma:g}: the reference's inputs vary more than the others'"
+            return f"no minimum at gamma = {self.gamma:g}: the reference's inputs vary more in some direction"
         return None
 
     def not_applicable(self, dataset: Dataset, solver: Solver) -> str | None:
+        environments = dataset.sample(2, 0).targets.shape[0]
+        if self.reference >= environments:
+            return f"reference {self.reference} is none of the {environments} environments, counted from 0"
         return "DRIG is for squared loss" if dataset.loss != "squared" else None
 
     def _second(self, moments: Moments) -> Tensor:

@@ -20,7 +20,7 @@ class EILLS(SubsetMethod):
     where the search here is exhaustive.
     """
 
-    paper = "Fan, Fang, Gu and Zhang 2024, arXiv 2303.03092; code wmyw96/EILLS, methods/brute_force.py"
+    paper = "Fan, Fang, Gu and Zhang 2023, arXiv 2303.03092; code wmyw96/EILLS, methods/brute_force.py"
     family = "causal statistics"
     tolerates = Tolerance(y_noise_varies="yes", hidden_confounding="no", anti_causal="yes", scrambled="no")
     limit = {"gamma": 1e6}

@@ -26,7 +26,7 @@ class ICP(SubsetMethod):
     - eills: the same less 1, as published code has it (a slip of precedence, hence levels near 1).
 
     Where no subset is accepted S* is empty, for causalicp undefined. On a population the tests are exact: p_S is
-    1 where means and variances agree across environments to 1e-8 of the mean square of the residuals, 0 elsewhere.
+    1 where means and variances agree across environments to 1e-8 of the residuals' (root) mean square, 0 elsewhere.
     """
 
     paper = "Peters, Buehlmann and Meinshausen 2016, arXiv 1501.01332, method II"

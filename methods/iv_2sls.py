@@ -43,7 +43,7 @@ class IV2SLS(Method):
         total, d = (within + spread)[:-1, :-1], len(spread) - 1
         spanned = rank(spread[:-1, :-1], total)
         if spanned < d:
-            return f"not identified: the inputs' means span {spanned} of {d} dimensions; the solution of least norm"
+            return f"the inputs' means span {spanned} of {d} dimensions, which leaves coefficients open"
         return None
 
     def not_applicable(self, dataset: Dataset, solver: Solver) -> str | None:

@@ -20,8 +20,10 @@ def traced(name, optimizer="sgd", **params):
     return trace(whole.lift(one_step(whole), own=len(own)), *own, step), (*own, step)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("name", ["erm", "irmv1", "vrex", "mm_rex", "iga", "group_dro", "and_mask"])
+@pytest.mark.parametrize(
+    ("name", "optimizer"),
+    [("irmv1", "sgd"), *[(m, "adam") for m in ("erm", "irmv1", "vrex", "mm_rex", "iga", "group_dro", "and_mask")]],
+)
 def test_a_step_is_the_same_on_arrays(name, optimizer):
     step, arguments = traced(name, optimizer)
     on_numpy = on_arrays(step)

@@ -70,11 +70,11 @@ def logistic_regression(inputs, targets):
     return phi
 
 
-@pytest.mark.parametrize("name", ["erm", "irmv1", "vrex"])
 @pytest.mark.parametrize(("dataset_name", "params"), EVERYTHING)
-def test_official_steps_run_on_every_dataset(dataset_name, params, name):
+def test_official_steps_run_on_every_dataset(dataset_name, params):
     data = dataset(dataset_name, n=40, **params)
-    fit = solve(batch(data, method(name), Solver(steps=5), seeds=2))
+    # Its objective is made of the risks and of their derivatives.
+    fit = solve(batch(data, method("irmv1"), Solver(steps=5), seeds=2))
     assert torch.isfinite(fit.coefficients).all()
     assert torch.isfinite(fit.objective).all()
 

@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from irmbench import cli, runner
@@ -24,17 +23,6 @@ methods = ["erm", "vrex"]
 solvers = [{ name = "official", steps = 10 }]
 open = true
 """
-TEN_LINES = '''"""Ridge: pooled least squares with a penalty on large coefficients."""
-from dataclasses import dataclass
-from irmbench.interface import Environments, Method, Tensor, hyper
-
-@dataclass(frozen=True)
-class Ridge(Method):
-    """min mean_e R_e + lambda ||phi||^2."""
-    penalty_weight: float = hyper(0.1, "lambda", low=0)
-    def objective(self, env: Environments) -> Tensor:
-        return env.risk.mean() + self.penalty_weight * env.parameters.square().sum()
-'''
 BREAKING = '''"""Breaking: a method that raises."""
 
 from irmbench.interface import Method
@@ -294,20 +282,6 @@ def test_help_of_run_names_every_option(call):
     out = call("run", "--help")[1]
     named = ["--out", "--seeds", "--methods", "--datasets", "--solver", "--device", "--workers", "--set", "--fresh"]
     assert all(option in out for option in [*named, "--record-every"])
-
-
-def test_a_ten_line_method_outside_the_repository_is_in_the_leaderboard(run_python, tmp_path):
-    assert len([line for line in TEN_LINES.splitlines() if line.strip()]) < 10
-    (tmp_path / "elsewhere" / "methods").mkdir(parents=True)
-    (tmp_path / "elsewhere" / "methods" / "shrunk.py").write_text(TEN_LINES)
-    (tmp_path / "tiny.toml").write_text(TINY)
-    arguments = ["-m", "irmbench", "run", "tiny.toml", "--workers", "1"]
-    out = run_python(*arguments, IRMBENCH_PATH=str(tmp_path / "elsewhere"))
-    assert any("shrunk" in line and "adam 10 steps" in line for line in out.splitlines())
-    board = pd.read_csv(tmp_path / "results" / "tiny" / "leaderboard.csv")
-    assert board.loc[board["method_label"] == "shrunk", "distance"].notna().all()
-    assert set(board["method_label"]) == {"erm", "vrex", "shrunk"}
-    assert (tmp_path / "results" / "tiny" / "plots").is_dir()
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

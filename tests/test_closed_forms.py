@@ -551,3 +551,8 @@ def test_a_trial_alone_gives_the_numbers_it_gives_in_a_batch(name, params):
     for s, moments in enumerate(alike):
         for h, m in enumerate(methods):
             close(together[s, h], m.fit(moments), 1e-9)
+
+
+def test_drig_says_that_its_reference_is_no_environment():
+    reason = method("drig", reference=7).not_applicable(dataset("drig_toy"), CLOSED_FORM)
+    assert reason == "reference 7 is none of the 2 environments, counted from 0"

@@ -9,7 +9,7 @@ import torch
 from support import dataset, method
 from typer.testing import CliRunner
 
-from irmbench import contract, dataset_contract, method_contract, plugins
+from irmbench import contract, dataset_contract, method_contract, plugins, small_problems
 from irmbench.cli import app
 from irmbench.contract import findings
 from irmbench.errors import UserError
@@ -127,16 +127,16 @@ def test_what_does_not_keep_to_the_contract_is_told_how(check, cls, words):
 
 
 def test_a_batch_that_changes_a_trial_is_found(monkeypatch):
-    whole = method_contract.solve
+    whole = small_problems.solve
 
     def leaking(batch, record_every=0):
         fit = whole(batch, record_every)
         return dataclasses.replace(fit, coefficients=fit.coefficients + 1e-3 * (batch.shape[0] - 1))
 
-    monkeypatch.setattr(method_contract, "solve", leaking)
-    method_contract._solved.cache_clear()
+    monkeypatch.setattr(small_problems, "solve", leaking)
+    small_problems.solved.cache_clear()
     finding = check_of("batch_invariance", Sound)
-    method_contract._solved.cache_clear()
+    small_problems.solved.cache_clear()
     assert finding.verdict == "broken"
     assert "alone and in a batch differ" in finding.detail
 
@@ -286,7 +286,7 @@ def test_a_file_without_a_plugin_is_refused(tmp_path):
 
 
 def test_the_reference_problems_have_what_they_stand_for():
-    built = {name: dataset(plugin, **params) for name, (plugin, params) in method_contract.PROBLEMS.items()}
+    built = {name: dataset(plugin, **params) for name, (plugin, params) in small_problems.PROBLEMS.items()}
     assert built["mean shift"].setting.mean_shift
     assert built["intercept"].intercept
     assert built["logistic"].loss == "logistic"

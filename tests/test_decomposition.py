@@ -57,6 +57,40 @@ def test_seeds_are_paired():
     assert parts.loc["optimiser", "value"] == pytest.approx(np.mean([0.1, 0.4, -0.1]))
 
 
+def test_a_trial_that_was_also_recorded_step_by_step_counts_once():
+    frame = trials()
+    twice = pd.concat([frame, frame[frame["solver"] == "official"]])
+    pd.testing.assert_frame_equal(decompose(twice), decompose(frame))
+
+
+@pytest.mark.parametrize("solver", ["population", "converged"])
+def test_parts_are_not_told_where_a_solution_was_found_in_several_ways(solver):
+    frame = trials()
+    other = frame[frame["solver"] == solver].assign(solved_by="adam 50 steps")
+    assert decompose(pd.concat([frame, other])).empty
+
+
+def test_solvers_that_share_no_seed_have_no_parts():
+    frame = trials()
+    late = frame["data_seed"].where(frame["solver"] != "converged", frame["data_seed"] + 10)
+    assert decompose(frame.assign(data_seed=late)).empty
+
+
+def test_official_solvers_have_rows_of_their_own_in_the_figure():
+    frame = trials()
+    longer = frame[frame["solver"] == "official"].assign(solved_by="adam 20 steps", distance=0.5)
+    ax = Figure().subplots()
+    decomposition(decompose(pd.concat([frame, longer])), [ax])
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["irmv1 (adam 10 steps)", "irmv1 (adam 20 steps)"]
+
+
+def test_a_run_without_parts_leaves_no_table_of_an_earlier_one(tmp_path):
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "decomposition.csv").write_text("old")
+    outputs.write(tmp_path, trials(status="failed").to_dict("records"))
+    assert not (tmp_path / "decomposition.csv").exists()
+
+
 def test_failed_trials_and_random_draws_do_not_count():
     extra = [trials(status="failed", distance=9.0), trials(draw=1, distance=9.0)]
     pd.testing.assert_frame_equal(decompose(pd.concat([trials(), *extra])), decompose(trials()))

@@ -6,6 +6,7 @@ from support import batch, dataset, method
 from torch.testing import assert_close
 
 from irmbench import descent
+from irmbench.first_steps import first_steps
 from irmbench.interface import Solver
 from irmbench.risks import environments
 from irmbench.solve import solve
@@ -49,6 +50,19 @@ def test_adam_that_is_reset_is_a_new_adam_from_there():
     assert_close(solve(whole).coefficients[0, 0], phi.detach(), rtol=1e-10, atol=1e-12)
 
 
+ADAM = Solver(learning_rate=0.01, steps=7)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "solver"),
+    [("group_dro", {}, ADAM), ("irmv1", {"variant": "split"}, ADAM), ("erm", {}, Solver(optimizer="closed_form"))],
+    ids=["state", "splits", "closed form"],
+)
+def test_first_steps_are_those_of_the_solver(name, params, solver):
+    whole = batch(dataset("irm_appendix_d", n=50), method(name, **params), solver, seeds=2)
+    assert_close(first_steps(whole, ADAM.steps), solve(whole).coefficients, rtol=1e-12, atol=1e-14)
+
+
 def test_a_method_can_bound_its_parameters():
     class Bounded(type(method("erm"))):
         def project(self, parameters):
@@ -86,6 +100,7 @@ def test_compiled_steps_are_the_steps(monkeypatch):
     monkeypatch.setattr(descent, "on_arrays", lambda step: None)
     plain = solve(whole, record_every=7)
     monkeypatch.setattr(descent, "COMPILE_FROM", 10)
+    monkeypatch.setattr(descent, "CHAIN", 2)  # compiles in less time
     compiled = solve(whole, record_every=7)
     for (step, expected), (k, got) in zip(plain.trajectory, compiled.trajectory, strict=True):
         assert step == k

@@ -433,11 +433,14 @@ class TestTables:
         ("cell", "said"),
         [
             (CELLS[0], "the causal coefficients, to 0.01"),
-            (CELLS[1], "0.53 of the causal coefficients on average, 0.15 on average off the causes; distance 1.5"),
-            (CELLS[3], "0.97 of the causal coefficients on average; distance 0.03"),
+            (
+                CELLS[1],
+                "0.53 of the causal coefficients on average, 0.15 on average off the causes; distance up to 1.5",
+            ),
+            (CELLS[3], "0.97 of the causal coefficients on average; distance up to 0.03"),
             (
                 dataclasses.replace(CELLS[3], other=0.0),
-                "0.97 of the causal coefficients on average, 0.00 on average off the causes; distance 0.03",
+                "0.97 of the causal coefficients on average, 0.00 on average off the causes; distance up to 0.03",
             ),
             (CELLS[2], "there is no minimum"),
         ],
@@ -544,7 +547,7 @@ class TestCommand:
         assert list(tmp_path.iterdir()) == []
 
     def test_json_is_a_cell_for_every_method_and_class(self, call, few_rows, tmp_path):
-        code, out, err = call("erm,iv_2sls", "--json", "--out", "never")
+        code, out, err = call("erm,iv_2sls", "--json")
         assert (code, err) == (0, "")
         found = json.loads(out)
         assert [(cell["method"], cell["assumptions"]) for cell in found] == [
@@ -583,6 +586,8 @@ class TestCommand:
             ("erm,vrx --json", "unknown method 'vrx'. Did you mean 'vrex'?"),
             (",", "METHODS: expected names separated by commas"),
             ("erm zero", "zero"),
+            ("erm --out x", "--out is for the whole matrix"),
+            ("--json --out x", "--out is for the whole matrix"),
             ("erm --jsn", "--jsn"),
         ],
     )

@@ -117,11 +117,19 @@ class TestCORAL:
 
     def test_at_the_optimum_more_features_weigh_the_penalty_less(self):
         # Equal features have the least distances for their sum, f / k each: with means of zero, D is k^-4 of that of f.
-        data = dataset("irm_chain", d=1)
-        two = solve(batch(data, method("coral", features=2, penalty_weight=16.0), "population"))
+        data, two = dataset("irm_chain", d=1), method("coral", features=2, penalty_weight=16.0)
         one = solve(batch(data, method("coral", features=1, penalty_weight=1.0), "population"))
-        assert_close(two.coefficients, one.coefficients, rtol=0, atol=1e-6)
-        assert_close(two.objective, one.objective)
+
+        def objective(parameters):
+            return two.objective(environments(data.population(0), two, parameters))
+
+        equal = (one.coefficients[0, 0, :, None] / 2).repeat(1, 2)
+        assert_close(objective(equal), one.objective[0, 0])
+        assert torch.func.grad(objective)(equal).abs().max() < 1e-8
+        generator = torch.Generator().manual_seed(0)
+        for scale in (1e-3, 0.1, 1.0, 10.0):
+            others = equal + scale * torch.randn(300, 2, 2, generator=generator, dtype=torch.float64)
+            assert (torch.func.vmap(objective)(others) >= one.objective[0, 0] - 1e-12).all()
 
     def test_its_limit_is_a_prediction_of_the_same_variance_everywhere(self):
         # Only zero has that where every input's scale changes.

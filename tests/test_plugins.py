@@ -223,22 +223,19 @@ def test_an_entry_point_must_have_its_modules_name(install):
         discover("methods")
 
 
-WORKERS = {
-    "here": "print(load('methods', 'outside').__name__)",
-    "spawn": "print(multiprocessing.get_context('spawn').Pool(1).apply(load, ('methods', 'outside')).__name__)",
-    "loky": "print(loky.get_reusable_executor(1).submit(load, 'methods', 'outside').result().__name__)",
-}
-
-
-@pytest.mark.parametrize("where", WORKERS)
-def test_a_plugin_outside_the_checkout_is_found_through_irmbench_path(run_python, tmp_path, where):
-    (tmp_path / "mine" / "methods").mkdir(parents=True)
-    (tmp_path / "mine" / "methods" / "outside.py").write_text(source("Outside"))
-    code = f"""
+WORKERS = """
 import loky, multiprocessing
 from irmbench.plugins import load
 
 if __name__ == "__main__":
-    {WORKERS[where]}
+    print("here", load("methods", "outside").__name__)
+    print("spawned", multiprocessing.get_context("spawn").Pool(1).apply(load, ("methods", "outside")).__name__)
+    print("by loky", loky.get_reusable_executor(1).submit(load, "methods", "outside").result().__name__)
 """
-    assert run_python("-c", code, IRMBENCH_PATH=str(tmp_path / "mine")) == "Outside\n"
+
+
+def test_a_plugin_outside_the_checkout_is_found_through_irmbench_path_by_workers_too(run_python, tmp_path):
+    (tmp_path / "mine" / "methods").mkdir(parents=True)
+    (tmp_path / "mine" / "methods" / "outside.py").write_text(source("Outside"))
+    found = run_python("-c", WORKERS, IRMBENCH_PATH=str(tmp_path / "mine"))
+    assert found.splitlines() == ["here Outside", "spawned Outside", "by loky Outside"]

@@ -101,7 +101,9 @@ class TestRotation:
 
     def test_so_are_their_errors(self, found):
         name, by_seed = found
-        for seed, (plain, turned, _) in by_seed.items() if name not in AXES else ():
+        if name in AXES:
+            pytest.skip("its coefficients depend on the axes")
+        for seed, (plain, turned, _) in by_seed.items():
             errors = score_coefficients(plain, PLAIN.truth(seed))
             again = score_coefficients(unscramble(turned, TURNED.truth(seed)), TURNED.truth(seed))
             expected = pytest.approx(dataclasses.asdict(errors), rel=1e-6, abs=1e-9)
