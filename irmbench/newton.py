@@ -183,8 +183,12 @@ class Problem:
         def value(at: Tensor) -> Tensor:
             return self._value(data, hyper, at, fraction, smoothing)
 
-        gradient, objective = torch.func.grad_and_value(value)(parameters)
-        return objective, gradient, torch.func.hessian(value)(parameters)
+        def slope(at: Tensor) -> tuple[Tensor, Tensors]:
+            gradient, objective = torch.func.grad_and_value(value)(at)
+            return gradient, (gradient, objective)
+
+        hessian, (gradient, objective) = torch.func.jacfwd(slope, has_aux=True)(parameters)
+        return objective, gradient, hessian
 
 
 def newton_step(gradient: Tensor, hessian: Tensor) -> Tensor:
