@@ -17,6 +17,8 @@ class IRMChain(LinearSEM):
     Trained on e in {0.2, 2, 5}. The paper's letters: F or P for fully or partially observed (``hidden``), O or E for
     target noise of unit or of environment scale (the effects' noise has the other), U or S for (un)scrambled.
     With a hidden confounder the causal coefficients are not the invariant ones, whose mean squared distance is 2e-3.
+    Without a child (Ahuja et al. 2020, arXiv 2010.16412) u does not enter z: what differs are covariates, or with h
+    also the confounding.
     """
 
     paper = "Arjovsky, Bottou, Gulrajani and Lopez-Paz 2019, arXiv 1907.02893, section 5.1"
@@ -24,12 +26,15 @@ class IRMChain(LinearSEM):
     hidden: bool = hyper(False, "whether a hidden h confounds causes, target and effects")
     y_noise: Literal["unit", "environment"] = hyper("unit", "the scale of the target's noise")
     d: int = hyper(5, "causes, and as many effects", low=1)
+    child: bool = hyper(True, "whether the target has effects among the inputs")
     holdout_last: bool = hyper(False, "whether to train without the last environment, as the paper's IRM did")
 
     @property
     def setting(self) -> Setting:
         varies = self.y_noise == "environment"
-        return Setting(varies, self.hidden, anti_causal=True, scrambled=self.scrambled, identifiable=not self.hidden)
+        return Setting(
+            varies, self.hidden, anti_causal=self.child, scrambled=self.scrambled, identifiable=not self.hidden
+        )
 
     @property
     def label(self) -> str:
@@ -65,5 +70,5 @@ class IRMChain(LinearSEM):
         h = env.e * noise(self.d)
         x = env.causes(h @ weights["hx"] + env.e * noise(self.d), noise)
         u = x + h @ weights["hy"] + noise_y * noise(self.d)
-        z = env.effects(u + h @ weights["hz"] + noise_z * noise(self.d), noise)
+        z = env.effects(self.child * u + h @ weights["hz"] + noise_z * noise(self.d), noise)
         return x, z, u.sum(1)

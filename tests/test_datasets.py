@@ -18,6 +18,7 @@ LINEAR = [
         ("irm_chain", {"hidden": h, "y_noise": noise, "scrambled": s})
         for h, noise, s in itertools.product((False, True), ("unit", "environment"), (False, True))
     ],
+    ("irm_chain", {"hidden": True, "child": False}),
     ("unit_test_1", {}),
     ("unit_test_1", {"scrambled": True, "environments": 5, "effects": 2}),
     ("anchor_iv", {}),
@@ -194,6 +195,15 @@ def test_constants_in_the_equations_are_in_the_population_s_means(monkeypatch):
 def test_the_chain_can_train_without_its_last_environment():
     all_three, two = dataset("irm_chain"), dataset("irm_chain", holdout_last=True)
     assert torch.equal(two.sample(20, 1).inputs, all_three.sample(20, 1).inputs[:2])
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_target_without_effects_leaves_the_other_inputs_to_noise_and_the_confounder(hidden):
+    data = dataset("irm_chain", child=False, hidden=hidden)
+    between = data.population(0).gram[:, : data.d, data.d :]
+    assert bool(between.abs().max() > 1e-3) == hidden
+    assert not data.setting.anti_causal
+    assert data.label == f"irm_chain {'FP'[hidden]}OU child=False"
 
 
 def test_labels_name_every_parameter_that_is_not_the_default():

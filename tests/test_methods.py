@@ -98,6 +98,9 @@ def test_vrex_is_the_risk_and_its_variance(seen):
     assert_close(m.objective(view(m)), R.mean() + 3 * ((R - R.mean()) ** 2).mean())
     m = method("vrex", penalty_weight=3.0, risk="sum", ddof=1)
     assert_close(m.objective(view(m)), R.sum() + 3 * ((R - R.mean()) ** 2).sum() / (E - 1))
+    for weight, divisor in ((3.0, 3), (0.5, 1)):
+        m = method("vrex", penalty_weight=weight, divided=True)
+        assert_close(m.objective(view(m)), (R.mean() + weight * ((R - R.mean()) ** 2).mean()) / divisor)
 
 
 def test_mm_rex_is_the_worst_affine_mixture(seen):

@@ -268,7 +268,7 @@ def test_an_experiment_without_datasets_takes_the_suites():
 
 def test_every_parameter_is_resolved_in_the_trial():
     (trial, *_) = [t for t in planned() if t.method == "vrex" and t.solver == "official"]
-    assert trial.method_params == {"penalty_weight": 10.0, "risk": "mean", "ddof": 0, "anneal": 0}
+    assert trial.method_params == {"penalty_weight": 10.0, "risk": "mean", "ddof": 0, "divided": False, "anneal": 0}
     assert set(trial.solver_params) == {f.name for f in dataclasses.fields(Solver)} - {"name"}
     assert trial.solver_params["steps"] == 20
 
