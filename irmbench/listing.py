@@ -57,6 +57,7 @@ def _detail(kind: str, entry: Entry) -> Entry:
     if kind == "methods":
         levels = [level for level in ("fit", "direction", "objective") if cls().defines(level)]
         more = {"family": cls.family, "assumptions": dataclasses.asdict(cls.tolerates), "levels": levels}
+        more |= {"limit": dict(cls.limit)}
         return (
             entry
             | about
@@ -99,11 +100,23 @@ def _lines(entry: Entry) -> list[str]:
             ).splitlines()
     if "assumptions" in entry:
         lines.append("  assumptions: " + ", ".join(f"{k} {_word(v)}" for k, v in entry["assumptions"].items()))
+    if entry.get("limit"):
+        lines.append("  limit (for identify): " + ", ".join(f"{k} = {_word(v)}" for k, v in entry["limit"].items()))
     for p in entry.get("parameters", []):
-        limits = f", search {p['search']}" if p["search"] else ""
-        lines.append(f"  {p['name']}: {p['type']} = {p['default']}{limits}  {p['help']}")
+        search = f", search {p['search']}" if p["search"] else ""
+        lines.append(f"  {p['name']}: {p['type']} = {p['default']}{_bounds(p)}{search}  {p['help']}")
     return lines
 
 
+def _bounds(parameter: Entry) -> str:
+    """Return in words which values a parameter may have."""
+    low, high = parameter["low"], parameter["high"]
+    if high is None:
+        return "" if low is None else f", at least {low:g}"
+    return f", {low:g} to {high:g}" if low is not None else f", at most {high:g}"
+
+
 def _word(value: Any) -> str:
-    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return ("no", "yes")[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)

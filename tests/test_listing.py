@@ -79,6 +79,7 @@ def test_a_method_says_where_it_comes_from_and_what_it_assumes():
     assert found["assumptions"] == dataclasses.asdict(cls.tolerates)
     assert found["levels"] == ["objective"]
     assert found["min_environments"] == 2
+    assert found["limit"] == {"penalty_weight": 1e8}
 
 
 @pytest.mark.parametrize(
@@ -154,6 +155,14 @@ def test_a_description_for_people_holds_all_that_the_objects_do():
     assert f"paper: {found['paper']}" in text
     assert f"family: {found['family']}" in text
     assert "search 10^U(-1, 5)" in text
+
+
+def test_a_description_tells_bounds_and_the_limit_that_identify_takes():
+    text = describe(details("fishr"))
+    assert "limit (for identify): penalty_weight = 1e+08\n" in text
+    assert "penalty_weight: float = 1000.0, at least 0, search" in text
+    assert "ema: float = 0.95, 0 to 0.9999, search" in text
+    assert "centred: bool = True  variances" in text
 
 
 def test_a_description_says_yes_and_no():
