@@ -61,7 +61,7 @@ class Loop:
     def __init__(self, batch: Batch) -> None:
         self._own, self.done = start(batch), 0
         self._step = torch.zeros(batch.shape[0], dtype=torch.float64, device=batch.device)
-        self._splitter = _splitter(batch)
+        self._splitter = splitter(batch)
         split = [self._splitter.nothing()] if self._splitter else []  # tracing must not use up random numbers
         self._one = trace(batch.lift(one_step(batch), own=len(self._own)), *self._own, self._step, *split)
         self._on_arrays = on_arrays(self._one) if self._splitter is None else None
@@ -126,7 +126,7 @@ def _first_state(batch: Batch, parameters: Tensor) -> Tensor:
         return method.next_state(env)
 
     step = torch.zeros(batch.shape[0], dtype=torch.float64, device=batch.device)
-    split = [splitter.nothing()] if (splitter := _splitter(batch)) else []
+    split = [drawn.nothing()] if (drawn := splitter(batch)) else []
     updated: Tensor = batch.lift(update, own=2)(parameters, state, step, *split)
     return state.expand_as(updated).contiguous()
 
@@ -182,7 +182,8 @@ def _seen(
     return method, batch.view(data, method, parameters, step=step, state=state, half=half[0] if half else None)
 
 
-def _splitter(batch: Batch) -> Splitter | None:
+def splitter(batch: Batch) -> Splitter | None:
+    """Return what splits the examples at every step, where the method asks for it."""
     if batch.method.needs_split and isinstance(batch.data, Examples):
         return Splitter(batch.data, batch.seeds, batch.method.split_size)
     return None

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
-from irmbench.batch import Batch, Splitter
-from irmbench.descent import one_step, start
-from irmbench.moments import Examples
+from irmbench.batch import Batch
+from irmbench.descent import one_step, splitter, start
 from irmbench.solve import closed_form, uses_closed_form
 
 
@@ -18,19 +15,9 @@ def first_steps(batch: Batch, count: int) -> Tensor:
     with torch.no_grad():
         if uses_closed_form(batch.method, batch.solver, batch.loss):
             return closed_form(batch)
-        own, split = start(batch), _splits(batch)
+        own, split = start(batch), splitter(batch)
         advance = batch.lift(one_step(batch), own=len(own))
         for done in range(count):
             step = torch.full((batch.shape[0],), float(done), dtype=torch.float64, device=batch.device)
-            own = advance(*own, step, *next(split))
+            own = advance(*own, step, *([split()] if split else []))
         return batch.coefficients(own[0])
-
-
-def _splits(batch: Batch) -> Iterator[list[Tensor]]:
-    """Yield a step's fresh split of the examples, where the method asks for one."""
-    if not (batch.method.needs_split and isinstance(batch.data, Examples)):
-        while True:
-            yield []
-    splitter = Splitter(batch.data, batch.seeds, batch.method.split_size)
-    while True:
-        yield [splitter()]

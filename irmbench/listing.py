@@ -56,14 +56,15 @@ def _detail(kind: str, entry: Entry) -> Entry:
     about = {"paper": cls.paper, "definition": inspect.getdoc(cls) or "", "parameters": _parameters(cls)}
     if kind == "methods":
         levels = [level for level in ("fit", "direction", "objective") if cls().defines(level)]
-        more = {"family": cls.family, "assumptions": dataclasses.asdict(cls.tolerates), "levels": levels}
-        more |= {"limit": dict(cls.limit)}
-        return (
-            entry
-            | about
-            | more
-            | {"min_environments": cls.min_environments, "official": dataclasses.asdict(cls.official)}
-        )
+        more = {
+            "family": cls.family,
+            "assumptions": dataclasses.asdict(cls.tolerates),
+            "levels": levels,
+            "limit": dict(cls.limit),
+            "min_environments": cls.min_environments,
+            "official": dataclasses.asdict(cls.official),
+        }
+        return entry | about | more
     more = {"loss": cls.loss, "intercept": cls.intercept, "assumptions": dataclasses.asdict(cls().setting)}
     return entry | about | more
 

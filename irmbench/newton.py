@@ -50,8 +50,7 @@ def converge(batch: Batch) -> Fit:
         path = problem.descend(path, ITERATIONS)
     points = torch.cat([path, problem.descend(cold, COLD_ITERATIONS)], 2)
     values = problem.values(points).nan_to_num(nan=torch.inf)
-    rounding = ROUNDING * problem.values(torch.zeros_like(path)).abs()
-    first = (values <= values.amin(-1, keepdim=True) + rounding).int().argmax(-1)  # of equals, the path
+    first = (values <= values.amin(-1, keepdim=True) + problem.rounding(path)).int().argmax(-1)  # of equals, the path
     winner = problem.descend(_take(points, first)[..., None, :], LAST_ITERATIONS)
     winner = problem.polish(winner)
     value, gradient, _ = problem.derivatives(winner)
@@ -119,12 +118,18 @@ class Problem:
         derivatives: Tensors = self._derivatives(points, *self._stage(points))
         return derivatives
 
+    def rounding(self, points: Tensor) -> Tensor:
+        """Return the differences of the objective at such points that are rounding, [S, H, K].
+
+        A risk is a difference of terms as large as it is at zero coefficients.
+        """
+        return ROUNDING * self.values(torch.zeros_like(points)).abs()
+
     def descend(self, points: Tensor, iterations: int, active: Tensor | None = None) -> Tensor:
         """Return the points after Newton steps, until none improves."""
         if active is None:
             active = torch.ones(points.shape[:3], dtype=torch.bool, device=points.device)
-        # A risk is a difference of terms as large as it is at zero coefficients: smaller gains are rounding.
-        rounding = ROUNDING * self.values(torch.zeros_like(points)).abs()
+        rounding = self.rounding(points)
         for done in range(iterations):
             rows = active.flatten(1).any(1)
             if SHRINK * rows.sum() <= len(rows):

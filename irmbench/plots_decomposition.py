@@ -23,7 +23,8 @@ TICKS = (-10, -1, -LINEAR, 0, LINEAR, 1, 10)
 def make_decomposition_figure(parts: pd.DataFrame) -> Figure:
     """Return the figure of a table of ``decompose``."""
     datasets = parts["dataset_label"].nunique()
-    size = (1.9 * min(COLUMNS, datasets) + 3.6, 0.28 * parts["method_label"].nunique() + 0.9)
+    rows = len(parts[["method_label", "solved_by"]].drop_duplicates())
+    size = (1.9 * min(COLUMNS, datasets) + 3.6, 0.28 * rows + 0.9)
     caption = (
         "Distance under the official solver, in three parts that add up to it: of the converged solution on the "
         "population (objective), what a sample adds (sample), what the official solver adds (optimiser). Methods that "

@@ -66,8 +66,8 @@ class DRIG(Method):
         return None
 
     def not_applicable(self, dataset: Dataset, solver: Solver) -> str | None:
-        environments = dataset.sample(2, 0).targets.shape[0]
-        if self.reference >= environments:
+        # Fewer than `min_environments` have been refused, so most references need no look at the dataset.
+        if self.reference >= self.min_environments and self.reference >= (environments := _environments(dataset)):
             return f"reference {self.reference} is none of the {environments} environments, counted from 0"
         return "DRIG is for squared loss" if dataset.loss != "squared" else None
 
@@ -86,3 +86,7 @@ class DRIG(Method):
         weights = share if self.weighting == "pooled" else torch.full_like(share, 1 / len(share))
         excess: Tensor = torch.tensordot(weights, values - values[self.reference], 1)
         return excess
+
+
+def _environments(dataset: Dataset) -> int:
+    return dataset.sample(2, 0).targets.shape[0]

@@ -14,12 +14,14 @@ import pytest
 from hypothesis import settings
 
 import irmbench
+from irmbench import cli
 
 settings.register_profile("irmbench", deadline=None)  # a busy machine is no failure
 settings.load_profile("irmbench")
 
 ROOT = Path(__file__).resolve().parents[1]
 RunPython = Callable[..., str]
+CommandLine = Callable[..., tuple[int, str, str]]
 WritePlugin = Callable[[str, str, str], Path]
 
 
@@ -33,6 +35,19 @@ def run_python(tmp_path: Path) -> RunPython:
         done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    """Run ``irmbench *arguments`` in this process; return the exit code, standard output and standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["irmbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        return stopped.value.code or 0, *capsys.readouterr()
 
     return run
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from irmbench import cli, runner
+from irmbench import runner
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = """
@@ -46,16 +46,9 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def call(folder, monkeypatch, capsys):
-    """Return a function from arguments to the exit code, standard output and standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["irmbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        return stopped.value.code or 0, *capsys.readouterr()
-
-    return run
+def call(folder, command_line):
+    """The command line, in the working folder."""
+    return command_line
 
 
 @pytest.fixture

@@ -4,13 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from perf_support import OPERATORS, decision, measurement, training
 
-from irmbench import cli, operator_counts, perf_plots, perf_records, performance, training_times
+from irmbench import operator_counts, perf_plots, perf_records, performance, training_times
 
 ROOT = Path(__file__).resolve().parents[1]
 # The kernel, and a slowdown: a share of the calls is made twice.
@@ -49,16 +50,9 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
-    """Return a function from arguments to the exit code, standard output and standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["irmbench", "perf", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        return stopped.value.code or 0, *capsys.readouterr()
-
-    return run
+def call(command_line):
+    """The command line of `perf`."""
+    return partial(command_line, "perf")
 
 
 def decided(monkeypatch, *verdicts):
