@@ -8,7 +8,7 @@ from irmbench.batch import Batch
 from irmbench.interface import Dataset, Method, Solver
 from irmbench.moments import stack
 from irmbench.risks import Data
-from irmbench.sources import moments_of, needs_examples
+from irmbench.sources import drawn, exact, moments_of, needs_examples
 
 
 def assemble(dataset: Dataset, methods: Sequence[Method], solver: Solver, seeds: Sequence[int]) -> Batch:
@@ -25,10 +25,9 @@ def assemble(dataset: Dataset, methods: Sequence[Method], solver: Solver, seeds:
 def training_data(dataset: Dataset, method: Method, solver: Solver, seed: int) -> Data:
     """Return one seed's training environments as the method needs them under the solver."""
     if solver.data == "population":
-        moments = dataset.population(seed)
+        moments = exact(dataset, method.trains_on, seed)
         if moments is None:
             raise ValueError(f"{type(dataset).__name__} has no population moments")
         return moments
-    drawn = dataset.sample(dataset.n, seed)
-    examples = drawn.with_tensors(drawn.inputs.double(), drawn.targets.double())
+    examples = drawn(dataset, method.trains_on, seed)
     return examples if needs_examples(dataset, method, solver) else moments_of(examples, dataset.sizes)

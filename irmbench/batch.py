@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from irmbench.interface import Loss, Method, Solver, Truth, stream
+from irmbench.logistic import Signed
 from irmbench.moments import Examples, Moments, compress
 from irmbench.risks import Data, Environments, environments
 
@@ -36,14 +37,16 @@ class Batch:
         truths: the causal coefficients of every seed; only oracles look at them.
         solvers: H solvers, equal in all but learning rate and weight decay.
         seeds: the S data seeds, which also key the streams that split examples into halves.
+        draws: the numbers of the H draws, which key random starts; None for 0, 1, ...
 
     """
 
     methods: list[Method]
-    data: Data
+    data: Data | Signed
     truths: list[Truth]
     solvers: list[Solver]
     seeds: list[int]
+    draws: Sequence[int] | None = None
 
     @property
     def method(self) -> Method:
@@ -73,12 +76,15 @@ class Batch:
     @property
     def loss(self) -> Loss:
         """The loss that the environments' risks are of."""
-        return "logistic" if isinstance(self.data, Examples) and self.data.logistic else "squared"
+        return "logistic" if self.data.logistic else "squared"
 
     @cached_property
     def moments(self) -> Moments:
         """The data as moments."""
-        return self.data if isinstance(self.data, Moments) else compress(self.data)
+        if isinstance(self.data, Examples):
+            return compress(self.data)
+        assert isinstance(self.data, Moments)
+        return self.data
 
     @cached_property
     def hyper(self) -> Hyper:
@@ -100,14 +106,25 @@ class Batch:
         return environments(self.data.with_tensors(*data), method, parameters, **context)
 
     def start(self) -> Tensor:
-        """Return the parameters [S, H, ...] that optimisers start from: a network's own, or one number everywhere."""
+        """Return the parameters [S, H, ...] that optimisers start from: a network's own, or the solver's."""
         network = self.data.network if isinstance(self.data, Examples) else None
-        if network is None:
-            point = torch.full((self.data.dimension,), self.solver.start, dtype=torch.float64, device=self.device)
-            return self.per_trial(self.method.parameters(point, self.environments))
-        rows = torch.stack([network.start(stream("start", seed)) for seed in self.seeds]).to(self.device)
-        parameters = torch.stack([self.method.parameters(row, self.environments) for row in rows])
-        return parameters[:, None].expand(*self.shape, *parameters.shape[1:]).contiguous()
+        if network is not None:
+            rows = self._parameters([network.start(stream("start", seed)) for seed in self.seeds])[:, None]
+        else:
+            draws = range(len(self.methods)) if self.draws is None else self.draws
+            rows = self._parameters([self._point(draw) for draw in draws])[None]
+        return rows.expand(*self.shape, *rows.shape[2:]).contiguous()
+
+    def _point(self, draw: int) -> Tensor:
+        """Return the coefficients [P] that a draw starts from."""
+        P, start = self.data.dimension, self.solver.start
+        if start != "linear":
+            return torch.full((P,), start, dtype=torch.float64)
+        bound = (P - self.data.intercept) ** -0.5
+        return torch.from_numpy(stream("start", draw).uniform(-bound, bound, P))
+
+    def _parameters(self, points: list[Tensor]) -> Tensor:
+        return torch.stack([self.method.parameters(point.to(self.device), self.environments) for point in points])
 
     def coefficients(self, parameters: Tensor) -> Tensor:
         """Return the coefficients [S, H, P] of every trial's parameters [S, H, ...]."""

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from irmbench.interface import Array, Dataset, Truth, hyper, stream
+from irmbench import interface
+from irmbench.interface import Array, Dataset, Role, Truth, hyper, stream
 from irmbench.moments import Examples
 
 Weights = dict[str, Array]
@@ -71,6 +72,11 @@ class TwoBlocks(Dataset):
     def test_sample(self, n: int, seed: int) -> Examples:
         """Return ``n`` examples of every test environment."""
         return self._sample(self.testing(seed), n, seed, stream("test", seed))
+
+    def fresh_sample(self, role: Role, n: int, seed: int, stream: str) -> Examples:
+        """Return ``n`` further examples of every training or test environment."""
+        environments = self.training(seed) if role == "training" else self.testing(seed)
+        return self._sample(environments, n, seed, interface.stream(stream, seed))
 
     def rotation(self, d: int, seed: int) -> Array:
         """Return S [d, d] with observed inputs [x, z] S: the identity, or the Q of a Gaussian matrix."""

@@ -6,6 +6,7 @@ Adam: Kingma and Ba 2015, arXiv 1412.6980, algorithm 1, with ``torch.optim.Adam`
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,11 +19,13 @@ from irmbench.arrays import on_arrays
 from irmbench.batch import Batch, Hyper, Splitter, Tensors
 from irmbench.environments import Environments
 from irmbench.interface import Method
+from irmbench.logistic import Signed, sign, without_unused
 from irmbench.moments import Examples
 from irmbench.tracing import compile_trace, trace
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 COMPILE_FROM = 20_000  # steps: compiling takes as long as about 10,000 steps that are not compiled
+MANY = 2**12  # examples in all environments: of fewer, PyTorch takes a step as fast as compiling loops is worth
 CHAIN = 5  # steps compiled into one function: calling it costs as much as running some of them
 
 
@@ -59,14 +62,17 @@ class Loop:
     """The steps of a batch: on NumPy where its numbers are few, compiled where steps are many, else on PyTorch."""
 
     def __init__(self, batch: Batch) -> None:
+        batch = laid_out(batch)
         self._own, self.done = start(batch), 0
         self._step = torch.zeros(batch.shape[0], dtype=torch.float64, device=batch.device)
         self._splitter = splitter(batch)
         split = [self._splitter.nothing()] if self._splitter else []  # tracing must not use up random numbers
         self._one = trace(batch.lift(one_step(batch), own=len(self._own)), *self._own, self._step, *split)
-        self._on_arrays = on_arrays(self._one) if self._splitter is None else None
+        if compiled := isinstance(batch.data, Signed):
+            self._one = without_unused(self._one)
+        self._on_arrays = on_arrays(self._one) if self._splitter is None and not compiled else None
         self._chain = None
-        if batch.solver.steps >= COMPILE_FROM and self._splitter is None and self._on_arrays is None:
+        if batch.solver.steps >= COMPILE_FROM and not (self._splitter or self._on_arrays or compiled):
             self._chain = compile_trace(self._several, *self._own, self._step)
 
     @property
@@ -104,6 +110,21 @@ class Loop:
         for k in range(CHAIN):
             own = self._one(*own, step + k)
         return own
+
+
+def laid_out(batch: Batch) -> Batch:
+    """Return the batch with its examples laid out for compiled loops, where those do all that the method asks for."""
+    data, method = batch.data, batch.method
+    if (
+        not isinstance(data, Examples)
+        or not data.logistic
+        or data.network is not None
+        or data.inputs.device.type != "cpu"
+    ):
+        return batch
+    if method.needs_examples or method.needs_split or data.targets[0].numel() < MANY:
+        return batch
+    return dataclasses.replace(batch, data=sign(data))
 
 
 def start(batch: Batch) -> Tensors:

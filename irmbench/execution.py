@@ -22,11 +22,11 @@ from irmbench.batch import Batch
 from irmbench.descent import Fit
 from irmbench.errors import UserError
 from irmbench.interface import Dataset, Method, Solver
-from irmbench.moments import stack
+from irmbench.moments import Examples, stack
 from irmbench.newton import POINTS
 from irmbench.provenance import stamp
 from irmbench.risks import Data
-from irmbench.scores import score, unscramble
+from irmbench.scores import empirical_risk, score, unscramble
 from irmbench.solve import solve, solved_by, undefined, why_not
 from irmbench.sources import Source, source
 from irmbench.store import SCHEMA, Record
@@ -34,6 +34,7 @@ from irmbench.suite import Trial
 
 MAX_TRIALS = 2048  # of one batch
 MAX_ELEMENTS = 2**25  # examples times trials of one batch: a step makes a few float64 copies of them
+MAX_WORK = 2**37  # examples times trials times steps: some minutes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,20 +138,15 @@ def _labels(trial: Trial, status: str) -> dict[str, str]:
 
 def build(trial: Trial) -> tuple[Dataset, Method, Solver]:
     """Return a trial's dataset, method and solver."""
-    method: Method = _class("methods", trial.method)(**trial.method_params)
+    method = sources.method_class(trial.method)(**trial.method_params)
     key = source(trial)
     return sources.dataset(key.dataset, key.params), method, Solver(name=trial.solver, **trial.solver_params)
-
-
-@lru_cache
-def _class(kind: str, name: str) -> type[Any]:
-    return plugins.load(kind, name)
 
 
 def _why_not(trial: Trial) -> str | None:
     dataset, method, solver = build(trial)
     key = source(trial)._replace(seed=0)
-    environments, _ = sources.shape(key.dataset, key.params)
+    environments, _ = sources.shape(key)
     return why_not(method, dataset, solver, environments, sources.population(key) is not None)
 
 
@@ -160,14 +156,15 @@ def _batch_key(trial: Trial) -> Any:
     key = source(trial)
     examples = sources.needs_examples(dataset, method, solver)
     fixed = [
-        {k: v for k, v in p.items() if not isinstance(v, float)} for p in (trial.method_params, trial.solver_params)
+        {k: v for k, v in params.items() if not isinstance(v, float) or k == "start"}
+        for params in (trial.method_params, trial.solver_params)
     ]
     return (
         trial.method,
         trial.solver,
         msgspec.json.encode(fixed, order="sorted"),
         trial.record_every,
-        sources.shape(key.dataset, key.params),
+        sources.shape(key),
         (dataset.loss, dataset.intercept, dataset.network),
         dataset.n if examples else None,
     )
@@ -182,20 +179,24 @@ def _rectangles(rows: dict[Source, list[Trial]], device: str) -> Iterator[Job]:
             ordered
         )
     for group in alike.values():
-        most = max(1, min(MAX_TRIALS, MAX_ELEMENTS // _elements(group[0][0])))
+        most = _most(group[0][0])
         draws = min(len(group[0]), most)
-        for i, j in itertools.product(range(0, len(group), most // draws), range(0, len(group[0]), draws)):
-            rows_of_job = [row[j : j + draws] for row in group[i : i + most // draws]]
+        jobs = -(-len(group) // (most // draws))
+        size = -(-len(group) // jobs)  # jobs of one size end together
+        for i, j in itertools.product(range(0, len(group), size), range(0, len(group[0]), draws)):
+            rows_of_job = [row[j : j + draws] for row in group[i : i + size]]
             yield Job([trial for row in rows_of_job for trial in row], len(rows_of_job[0]), device)
 
 
-def _elements(trial: Trial) -> int:
-    """Return how many numbers one trial holds in a step on examples, or points where moments stand for them."""
+def _most(trial: Trial) -> int:
+    """Return how many trials like this one may share a batch: of memory, and of the time that an interrupt may cost."""
     dataset, method, solver = build(trial)
-    key = source(trial)
-    environments, _ = sources.shape(key.dataset, key.params)
-    examples = method.footprint(environments, dataset.n) if sources.needs_examples(dataset, method, solver) else 1
-    return examples * (POINTS if solver.optimizer == "newton" else 1)
+    if not sources.needs_examples(dataset, method, solver):
+        return MAX_TRIALS
+    environments, _ = sources.shape(source(trial))
+    held = method.footprint(environments, dataset.n) * (POINTS if solver.optimizer == "newton" else 1)
+    work = environments * dataset.n * (solver.steps if solver.optimizer in ("sgd", "adam") else 1)
+    return max(1, min(MAX_TRIALS, MAX_ELEMENTS // held, MAX_WORK // work))
 
 
 def _halves(job: Job) -> tuple[Job, Job]:
@@ -221,19 +222,21 @@ def _solve(job: Job) -> list[dict[str, Any]]:
         truths=[sources.truth(key).to(job.device) for key in keys],
         solvers=[build(trial)[2] for trial in columns],
         seeds=[key.seed for key in keys],
+        draws=[trial.draw for trial in columns],
     )
     fit = solve(batch, rows[0].record_every).to("cpu")
     return [
         {"status": "not_applicable", "error": reason}
         if (reason := undefined(batch, s, h))
-        else _outcome(key, data[s], fit, s, h)
+        else _outcome(rows[s], data[s], fit, s, h)
         for s, key in enumerate(keys)
         for h in range(job.draws)
     ]
 
 
-def _outcome(key: Source, data: Data, fit: Fit, s: int, h: int) -> dict[str, Any]:
+def _outcome(trial: Trial, data: Data, fit: Fit, s: int, h: int) -> dict[str, Any]:
     """Return one trial's result: unscrambled coefficients, scores, and how well it was solved."""
+    key = source(trial)
     observed, truth = fit.coefficients[s, h], sources.truth(key)
     scale_free = sources.dataset(key.dataset, key.params).scale_free
     numbers = score(observed, data, truth, sources.tester(key), scale_free)
@@ -244,7 +247,7 @@ def _outcome(key: Source, data: Data, fit: Fit, s: int, h: int) -> dict[str, Any
     if wrong or not torch.isfinite(observed).all():
         return {"status": "failed", "error": f"not finite: {', '.join(['coefficients', *wrong])}, at {coefficients}"}
     known = {"truth": truth.coefficients.tolist(), "causal": truth.causal.tolist()}
-    outcome = {"status": "ok", "coefficients": coefficients, **known, **numbers}
+    outcome = {"status": "ok", "coefficients": coefficients, **known, **numbers, **_held_out_risks(trial, observed)}
     if data.intercept:
         outcome["intercept"] = float(observed[-1])
     if fit.starts_at_best is not None:
@@ -252,3 +255,16 @@ def _outcome(key: Source, data: Data, fit: Fit, s: int, h: int) -> dict[str, Any
     if fit.trajectory:
         outcome["trajectory"] = [[step, unscramble(at[s, h], truth).tolist()] for step, at in fit.trajectory]
     return outcome
+
+
+def _held_out_risks(trial: Trial, observed: torch.Tensor) -> dict[str, list[float]]:
+    """Return the risks per environment that hyper-parameters are selected by, where a trial is there for that."""
+    key = source(trial)
+    examples: dict[str, Examples | None] = {}
+    if trial.held_out is not None:
+        examples["held_out_risk"] = sources.held_out(key)
+    if trial.validate:
+        place = key.dataset, key.params, key.seed
+        examples["validation_risk"] = sources.fresh(*place, key.role, "validation")
+        examples["test_risk"] = sources.fresh(*place, "testing", "test risks")
+    return {name: empirical_risk(of, observed).tolist() for name, of in examples.items() if of is not None}

@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 Answer = Literal["yes", "no", "partly"]
+Role = Literal["training", "testing"]
 Loss = Literal["squared", "logistic"]
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -60,7 +61,9 @@ class Solver:
     learning_rate: float = hyper(1e-3, "step size of sgd and adam", low=0)
     weight_decay: float = hyper(0.0, "times the parameters, added to the direction of sgd and adam", low=0)
     steps: int = hyper(10_000, "updates of sgd and adam", low=1)
-    start: float = hyper(1.0, "every coefficient's first value under sgd and adam")
+    start: float | Literal["linear"] = hyper(
+        1.0, "every coefficient's first value under sgd and adam, or linear: drawn as torch.nn.Linear draws them"
+    )
     data: Literal["sample", "population"] = "sample"
     reset_at: int | None = hyper(
         None, "the step at which adam forgets its moments, as published code does on annealing"
@@ -112,6 +115,7 @@ class Method:
     path: ClassVar[str | None] = None  # what leads `converged` to the optimum: a float field that grows, or "smoothing"
     limit: ClassVar[Mapping[str, Any]] = {}  # the fields' values that stand for the limit of the regularisation
     split_size: ClassVar[Literal["half", "random"]] = "half"  # of the random split that `needs_split` asks for
+    trains_on: ClassVar[Role] = "training"  # an oracle may learn from environments that are those of the test
 
     @property
     def label(self) -> str:
@@ -260,6 +264,13 @@ class Dataset:
     def test_sample(self, n: int, seed: int) -> Examples:
         """Return ``n`` examples of every held-out test environment."""
         raise AttributeError(f"{type(self).__name__} defines no test environments")
+
+    def fresh_sample(self, role: Role, n: int, seed: int, stream: str) -> Examples | None:
+        """Return ``n`` examples of every training or test environment that no other stream of this seed has drawn.
+
+        None, the default, where a dataset draws no more than one sample: there no hyper-parameter can be validated.
+        """
+        return None
 
     def test_population(self, seed: int) -> Moments | None:
         """Return the held-out test environments' exact moments, or None where they have no closed form."""

@@ -146,8 +146,9 @@ def no_host_values(method: Method) -> str:
     """A step runs on the meta device, where asking for a value or mixing devices raises."""
     for name, batch in batches(method):
         truths = [truth.to("meta") for truth in batch.truths]
+        data = batch.data.with_tensors(*(tensor.to("meta") for tensor in batch.data.tensors))
         try:
-            first_steps(dataclasses.replace(batch, data=batch.data.to("meta"), truths=truths), 1)
+            first_steps(dataclasses.replace(batch, data=data, truths=truths), 1)
         except Exception as error:
             raise BrokenError(f"{name}: {plain_words(str(error))}") from error
     return "a step runs on the meta device"

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -38,6 +39,8 @@ class Moments:
     intercept: bool = False
     population: bool = False
     gaussian: bool = False
+
+    logistic: ClassVar[bool] = False
 
     @property
     def augmented(self) -> Moments:

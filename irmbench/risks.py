@@ -7,17 +7,21 @@ from typing import Any
 from torch import Tensor
 
 from irmbench.environments import Environments, Parametrisation
+from irmbench.logistic import Signed
 from irmbench.moments import Examples, Moments
 from irmbench.on_examples import ExampleEnvironments
 from irmbench.on_moments import MomentEnvironments
+from irmbench.on_signed import SignedEnvironments
 
 __all__ = ["Data", "Environments", "environments"]
 
 Data = Moments | Examples
 
 
-def environments(data: Data, method: Parametrisation, parameters: Tensor, **context: Any) -> Environments:
+def environments(data: Data | Signed, method: Parametrisation, parameters: Tensor, **context: Any) -> Environments:
     """Return the environments in ``data`` (without batch dimensions) as ``method`` sees them at ``parameters``."""
     if isinstance(data, Moments):
         return MomentEnvironments(data, method, parameters, **context)
+    if isinstance(data, Signed):
+        return SignedEnvironments(data, method, parameters, **context)
     return ExampleEnvironments(data, method, parameters, **context)

@@ -79,9 +79,16 @@ class Tester:
         return {"worst_test_risk": float(worst), "oracle_gap": float(worst - self._oracle.max())}
 
     def _risk(self, coefficients: Tensor) -> Tensor:
-        if isinstance(self._data, Examples) and self._data.logistic:
-            return zero_one_risk(self._data, coefficients)
+        if isinstance(self._data, Examples):
+            return empirical_risk(self._data, coefficients)
         return environments(self._data, IDENTITY, coefficients).risk
+
+
+def empirical_risk(examples: Examples, coefficients: Tensor) -> Tensor:
+    """Return the mean squared error per environment, or under logistic loss the frequency of errors, [E]."""
+    if examples.logistic:
+        return zero_one_risk(examples, coefficients)
+    return environments(examples, IDENTITY, coefficients).risk
 
 
 def zero_one_risk(examples: Examples, coefficients: Tensor) -> Tensor:

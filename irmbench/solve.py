@@ -43,7 +43,7 @@ def solved_by(method: Method, solver: Solver, loss: Loss) -> str:
     unusual = {
         f"rate {solver.learning_rate:g}": solver.learning_rate != usual.learning_rate,
         f"decay {solver.weight_decay:g}": solver.weight_decay != usual.weight_decay,
-        f"from {solver.start:g}": solver.start != usual.start,
+        f"from {solver.start}": solver.start != usual.start,
         f"reset at {solver.reset_at}": solver.reset_at is not None,
         "on the population": solver.data == "population" and solver.name != "population",
     }
@@ -113,6 +113,8 @@ def why_not(method: Method, dataset: Dataset, solver: Solver, environments: int,
         return f"{name} needs examples, and environments of unequal size are kept as moments"
     if environments < method.min_environments:
         return f"{name} needs {method.min_environments} environments, the dataset has {environments}"
+    if method.trains_on == "testing" and type(dataset).fresh_sample is Dataset.fresh_sample:
+        return f"{name} trains on the test environments, and the dataset draws one sample of them only"
     if solver.data == "population" and not has_population:
         return "the dataset has no population moments in closed form"
     if not descends(method) and dataset.loss not in method.closed_form_losses:

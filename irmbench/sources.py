@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from irmbench import plugins
-from irmbench.interface import Dataset, Method, Solver, Truth
+from irmbench.interface import Dataset, Method, Role, Solver, Truth
 from irmbench.moments import Examples, Moments, compress, stack
 from irmbench.risks import Data
 from irmbench.scores import Tester
 from irmbench.suite import Trial
 
+AnyData = TypeVar("AnyData", Moments, Examples)
+
 KEPT = 4096  # data keys whose moments and test environments stay in memory, a few kilobytes each
+HELD = 32  # data keys whose examples do, some megabytes each
 
 
 class Source(NamedTuple):
-    """A dataset with its parameters, as canonical JSON, and a data seed."""
+    """A dataset with its parameters, as canonical JSON, a data seed, and which environments are trained on."""
 
     dataset: str
     params: bytes
     seed: int
+    held_out: int | None = None  # the environment that is not
+    role: Role = "training"
 
 
 def source(trial: Trial) -> Source:
     """Return where a trial's data come from."""
-    return Source(trial.dataset, msgspec.json.encode(trial.dataset_params, order="sorted"), trial.data_seed)
+    params = msgspec.json.encode(trial.dataset_params, order="sorted")
+    return Source(trial.dataset, params, trial.data_seed, trial.held_out, method_class(trial.method).trains_on)
+
+
+@lru_cache(KEPT)
+def method_class(name: str) -> type[Method]:
+    """Return the class of a method."""
+    found: type[Method] = plugins.load("methods", name)
+    return found
 
 
 @lru_cache(KEPT)
@@ -43,22 +56,40 @@ def truth(key: Source) -> Truth:
     return dataset(key.dataset, key.params).truth(key.seed)
 
 
-@lru_cache(256)  # those of classification hold examples, some megabytes each
 def tester(key: Source) -> Tester:
-    """Return the held-out test environments."""
-    return Tester(dataset(key.dataset, key.params), key.seed, truth(key))
+    """Return the test environments."""
+    return _tester(key.dataset, key.params, key.seed)
+
+
+@lru_cache(HELD)
+def _tester(name: str, params: bytes, seed: int) -> Tester:
+    return Tester(dataset(name, params), seed, truth(Source(name, params, seed)))
+
+
+@lru_cache(HELD)
+def fresh(name: str, params: bytes, seed: int, role: Role, use: str) -> Examples | None:
+    """Return examples of the training or test environments that are drawn for one use and no other."""
+    of = dataset(name, params)
+    return of.fresh_sample(role, of.n, seed, use)
 
 
 @lru_cache(KEPT)
 def population(key: Source) -> Moments | None:
-    """Return the exact moments, where they have a closed form."""
-    return dataset(key.dataset, key.params).population(key.seed)
+    """Return the exact moments of what is trained on, where they have a closed form."""
+    moments = exact(dataset(key.dataset, key.params), key.role, key.seed)
+    return None if moments is None else _without(moments, key.held_out)
+
+
+def exact(of: Dataset, role: Role, seed: int) -> Moments | None:
+    """Return the exact moments of the training or test environments, where they have a closed form."""
+    return of.population(seed) if role == "training" else of.test_population(seed)
 
 
 @lru_cache(KEPT)
 def sample_moments(key: Source) -> Moments:
     """Return the moments of the sample, in each environment of as many examples as it has."""
-    return moments_of(sample(key), dataset(key.dataset, key.params).sizes)
+    sizes = dataset(key.dataset, key.params).sizes
+    return _without(moments_of(sample(key._replace(held_out=None)), sizes), key.held_out)
 
 
 def moments_of(examples: Examples, sizes: tuple[int, ...] | None) -> Moments:
@@ -73,16 +104,46 @@ def moments_of(examples: Examples, sizes: tuple[int, ...] | None) -> Moments:
 
 def sample(key: Source) -> Examples:
     """Return the sample itself, which is too large to keep."""
-    drawn = dataset(key.dataset, key.params)
-    examples = drawn.sample(drawn.n, key.seed)
+    return _without(drawn(dataset(key.dataset, key.params), key.role, key.seed), key.held_out)
+
+
+def drawn(of: Dataset, role: Role, seed: int) -> Examples:
+    """Return examples of the training environments to train on, or of the test environments."""
+    if role == "training":
+        examples = of.sample(of.n, seed)
+    elif (found := of.fresh_sample(role, of.n, seed, "data of an oracle")) is not None:
+        examples = found
+    else:
+        raise ValueError(f"{type(of).__name__} draws no sample of its test environments to train on")
     return examples.with_tensors(examples.inputs.double(), examples.targets.double())
 
 
+def held_out(key: Source) -> Examples:
+    """Return the sample's environment that is not trained on."""
+    examples = sample(key._replace(held_out=None))
+    return examples.with_tensors(*(tensor[key.held_out, None] for tensor in examples.tensors))
+
+
+def shape(key: Source) -> tuple[int, int]:
+    """Return the number of environments that are trained on and of parameters."""
+    environments, parameters = _shape(key.dataset, key.params, key.role)
+    return environments - (key.held_out is not None), parameters
+
+
 @lru_cache(KEPT)
-def shape(name: str, params: bytes) -> tuple[int, int]:
-    """Return the number of training environments and of parameters."""
+def _shape(name: str, params: bytes, role: Role) -> tuple[int, int]:
     small = dataset(name, params).sample(2, 0)
+    if role == "testing":
+        small = dataset(name, params).test_sample(2, 0)
     return small.targets.shape[0], small.dimension
+
+
+def _without(data: AnyData, environment: int | None) -> AnyData:
+    """Return the data without one environment, or as they are."""
+    if environment is None:
+        return data
+    kept = [e for e in range(data.tensors[0].shape[0]) if e != environment]
+    return data.with_tensors(*(tensor[kept] for tensor in data.tensors))
 
 
 def needs_examples(dataset: Dataset, method: Method, solver: Solver) -> bool:

@@ -8,19 +8,19 @@ import itertools
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from irmbench import plugins
+from irmbench.draws import Searched, check_search, drawn
 from irmbench.errors import UserError, suggest
-from irmbench.interface import Loss, Method, Solver, stream
-from irmbench.parameters import Table, checked, instances, split
+from irmbench.parameters import Table, instances, split
 
-SOLVERS = ("official", "converged", "population")
 Entries = Annotated[list[str | Table], Meta(min_length=1)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+LATER = {"name": "", "held_out": None, "validate": False}  # fields that the first records lack, and what that means
 
 
 class Timing(Struct, forbid_unknown_fields=True):
@@ -37,7 +37,12 @@ class Experiment(Struct, forbid_unknown_fields=True):
     methods: Entries
     solvers: Entries = msgspec.field(default_factory=lambda: ["converged"])
     seeds: Count | None = None  # data seeds; default: the suite's
+    name: str = ""  # what tables call its method, if not by the id
     draws: Count = 1  # hyper-parameter draws per method: the given values, then random ones
+    search: Searched = {}  # where draws come from if not from a method's own ranges; a list holds a value for each draw
+    hold_out: Literal["none", "last", "each"] = (
+        "none"  # "last": no trial trains on it; "each": further trials, without one
+    )
     record_every: Annotated[int, Meta(ge=0)] = 0  # steps between recorded coefficients; 0: none
     open: bool = False  # whether methods that the suite does not name join: those of a user's own, and asked-for ones
 
@@ -64,11 +69,16 @@ class Trial(Struct, frozen=True, kw_only=True):
     solver: str
     solver_params: Table
     record_every: int = 0
+    name: str = ""  # what tables call the method, if not by its id
+    held_out: int | None = None  # the training environment that it is not trained on
+    validate: bool = False  # whether risks on fresh examples are recorded, to select hyper-parameters by
 
     @property
     def id(self) -> str:
         """The id, the same wherever and whenever the trial is run."""
-        return hashlib.blake2b(msgspec.json.encode(self, order="sorted"), digest_size=8).hexdigest()
+        content = msgspec.to_builtins(self)
+        told = {key: value for key, value in content.items() if key not in LATER or value != LATER[key]}
+        return hashlib.blake2b(msgspec.json.encode(told, order="sorted"), digest_size=8).hexdigest()
 
 
 def load_suite(name_or_file: str) -> Suite:
@@ -120,8 +130,9 @@ def trials(suite: Suite) -> list[Trial]:
     found: dict[str, Trial] = {}
     for experiment in suite.experiments:
         for content in _combinations(experiment, users=experiment.open):
-            for seed in range(experiment.seeds or suite.seeds):
-                trial = Trial(**content, data_seed=seed, record_every=experiment.record_every)
+            held_out = _held_out(experiment, content)
+            for seed, kept in itertools.product(range(experiment.seeds or suite.seeds), held_out):
+                trial = Trial(**content, data_seed=seed, held_out=kept)
                 found[trial.id] = trial
     return list(found.values())
 
@@ -143,47 +154,31 @@ def _combinations(experiment: Experiment, users: bool) -> Iterator[Table]:
     if users:
         named = {split(entry)[0] for entry in entries}
         entries += [name for name, p in plugins.discover("methods").items() if not p.bundled and name not in named]
-    methods = [drawn for entry in entries for drawn in _drawn(entry, experiment.draws)]
-    for (dataset, d), (method, m, draw), entry in itertools.product(datasets, methods, experiment.solvers):
-        solver_params = dataclasses.asdict(_solver(m, entry, d.loss))
-        yield {
-            "dataset": dataset,
-            "dataset_params": dataclasses.asdict(d),
-            "method": method,
-            "method_params": dataclasses.asdict(m),
-            "draw": draw,
-            "solver": solver_params.pop("name"),
-            "solver_params": solver_params,
-        }
-
-
-def _drawn(entry: str | Table, draws: int) -> Iterator[tuple[str, Method, int]]:
-    """Yield a method's instances: draw 0 as given; in the others, what is not given is drawn from its search range."""
-    name, given = split(entry)
-    for method in instances("methods", entry):
-        for draw in range(draws):
-            searched = {
-                f.name: f.metadata["search"].draw(stream(f"draw {name} {f.name}", draw))
-                for f in dataclasses.fields(method)
-                if draw and f.metadata.get("search") and f.name not in given
+    check_search(experiment.search, [plugins.load("methods", split(entry)[0]) for entry in entries], experiment.draws)
+    for (dataset, d), entry, solver in itertools.product(datasets, entries, experiment.solvers):
+        for one in drawn(entry, solver, d.loss, experiment.draws, experiment.search):
+            solver_params = dataclasses.asdict(one.solver)
+            yield {
+                "dataset": dataset,
+                "dataset_params": dataclasses.asdict(d),
+                "method": one.id,
+                "method_params": dataclasses.asdict(one.method),
+                "draw": one.draw,
+                "solver": solver_params.pop("name"),
+                "solver_params": solver_params,
+                "record_every": experiment.record_every,
+                "name": experiment.name,
+                "validate": experiment.draws > 1,
             }
-            if draw and not searched:
-                break  # there is nothing to draw
-            yield name, dataclasses.replace(method, **searched), draw
 
 
-def _solver(method: Method, entry: str | Table, loss: Loss) -> Solver:
-    from irmbench.solve import resolve_solver  # it imports the solvers, which listing suites does not need
-
-    given = {"name": entry} if isinstance(entry, str) else dict(entry)
-    name = given.pop("name", None)
-    if name not in SOLVERS:
-        raise UserError(
-            f"solvers: expected a name among {', '.join(SOLVERS)}, got {name!r}.{suggest(str(name), SOLVERS)}"
-        )
-    defaults = resolve_solver(method, name, loss)
-    changes = {key: getattr(checked(Solver, "solver", given), key) for key in given}
-    return dataclasses.replace(defaults, **changes)
+def _held_out(experiment: Experiment, content: Table) -> list[int | None]:
+    """Return which training environments are kept from a trial's training, one after another; None for none."""
+    if experiment.hold_out == "none":
+        return [None]
+    dataset = plugins.load("datasets", content["dataset"])(**content["dataset_params"])
+    environments = dataset.sample(2, 0).targets.shape[0]
+    return [environments - 1] if experiment.hold_out == "last" else [None, *range(environments)]
 
 
 def _with_suggestion(message: str) -> str:

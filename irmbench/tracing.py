@@ -12,6 +12,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule, Node, map_arg
 from torch.fx.experimental.proxy_tensor import make_fx
 
+# Of their argument they need the shape alone, which a trace knows: so nothing need be computed for them.
+FILLED: dict[Any, Callable[..., Tensor]] = {
+    torch.ops.aten.ones_like.default: torch.ones,
+    torch.ops.aten.zeros_like.default: torch.zeros,
+}
+
 
 def trace(function: Callable[..., Any], *arguments: Tensor) -> Callable[..., Any]:
     """Return ``function`` as traced at ``arguments``, for arguments of the same shapes.
@@ -52,6 +58,9 @@ def _fold_constants(module: GraphModule) -> None:
     for node in module.graph.nodes:
         if node.op == "get_attr":
             known[node] = getattr(module, node.target)
+        elif node.target in FILLED:
+            value = node.meta["val"]
+            known[node] = FILLED[node.target](value.shape, dtype=value.dtype, device=value.device)
         elif node.op == "call_function" and node.all_input_nodes:
             constant = [argument in known for argument in node.all_input_nodes]
             schema = getattr(node.target, "_schema", None)  # None: taking one of several results

@@ -1,0 +1,112 @@
+"""Hyper-parameter draws: a method and a solver as given, and with what is searched drawn at random or from a list."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from msgspec import Struct, structs
+
+from irmbench import fields
+from irmbench.errors import UserError, suggest
+from irmbench.interface import Loss, Method, Search, Solver, stream
+from irmbench.parameters import Table, checked, instances, split
+
+SOLVERS = ("official", "converged", "population")
+
+
+class Distribution(Struct, forbid_unknown_fields=True):
+    """What random draws of a hyper-parameter come from: one of the three, each by its two bounds."""
+
+    uniform: tuple[float, float] | None = None
+    log_uniform: tuple[float, float] | None = None
+    one_minus_log_uniform: tuple[float, float] | None = None
+
+    @property
+    def search(self) -> Search:
+        """The distribution; UserError unless there is one."""
+        given = [(kind, bounds) for kind, bounds in structs.asdict(self).items() if bounds is not None]
+        if len(given) != 1:
+            raise UserError(f"expected one of {', '.join(self.__struct_fields__)}, got {len(given)} of them")
+        ((kind, bounds),) = given
+        found: Search = getattr(fields, kind)(*bounds)
+        return found
+
+
+Searched = dict[str, Distribution | list[float]]
+
+
+def drawn(entry: str | Table, solver: str | Table, loss: Loss, draws: int, search: Searched) -> Iterator[Drawn]:
+    """Yield a method's instances with their solvers: draw 0 as given, then draws of what is searched.
+
+    Searched is what ``search`` names, and beyond that what a method has a range of its own for and the entry leaves
+    open. From a list each draw takes its value, draw 0 too.
+    """
+    name, given = split(entry)
+    for method in instances("methods", entry):
+        base = solver_of(method, solver, loss)
+        known = {f.name for f in dataclasses.fields(method)}
+        ranges = {f.name: found for f in dataclasses.fields(method) if (found := f.metadata.get("search"))}
+        open_ranges = {key: found for key, found in ranges.items() if key not in given and key not in search}
+        for draw in range(draws):
+            values = {key: _listed_or_drawn(name, key, how, draw) for key, how in (open_ranges | search).items()}
+            values = {key: value for key, value in values.items() if value is not None}
+            if draw and not values:
+                break  # there is nothing to draw
+            of_method = {key: value for key, value in values.items() if key in known}
+            of_solver = {key: value for key, value in values.items() if key not in known}
+            yield Drawn(
+                name,
+                checked(type(method), name, dataclasses.asdict(method) | of_method),
+                checked(Solver, "solver", dataclasses.asdict(base) | of_solver),
+                draw,
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """One draw of one method."""
+
+    id: str
+    method: Method
+    solver: Solver
+    draw: int
+
+
+def check_search(search: Searched, methods: list[type[Method]], draws: int) -> None:
+    """Raise UserError on a search that does not fit the methods or the number of draws."""
+    known = {f.name for cls in (*methods, Solver) for f in dataclasses.fields(cls)}
+    for key, how in search.items():
+        if key not in known:
+            raise UserError(f"search: no method here, and no solver, has a parameter {key!r}.{suggest(key, known)}")
+        if isinstance(how, list) and len(how) != draws:
+            raise UserError(f"search.{key}: a list needs a value for each of the {draws} draws, got {len(how)}")
+        if not isinstance(how, list):
+            try:
+                how.search  # noqa: B018
+            except UserError as error:
+                raise UserError(f"search.{key}: {error}") from error
+
+
+def _listed_or_drawn(name: str, key: str, how: Search | Distribution | list[float], draw: int) -> float | None:
+    """Return a draw's value, or None where the value given stays."""
+    if isinstance(how, list):
+        return how[draw]
+    if not draw:
+        return None
+    return (how if isinstance(how, Search) else how.search).draw(stream(f"draw {name} {key}", draw))
+
+
+def solver_of(method: Method, entry: str | Table, loss: Loss) -> Solver:
+    """Return the solver that a suite's entry names for a method under a loss, with the changes it gives."""
+    from irmbench.solve import resolve_solver  # it imports the solvers, which listing suites does not need
+
+    given = {"name": entry} if isinstance(entry, str) else dict(entry)
+    name = given.pop("name", None)
+    if name not in SOLVERS:
+        raise UserError(
+            f"solvers: expected a name among {', '.join(SOLVERS)}, got {name!r}.{suggest(str(name), SOLVERS)}"
+        )
+    defaults = resolve_solver(method, name, loss)
+    changes = {key: getattr(checked(Solver, "solver", given), key) for key in given}
+    return dataclasses.replace(defaults, **changes)
