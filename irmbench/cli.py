@@ -9,7 +9,7 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -17,6 +17,9 @@ from typer.exceptions import TyperException
 
 from irmbench import perf_cli
 from irmbench.errors import UserError, suggest
+
+if TYPE_CHECKING:
+    from irmbench.suite import Suite
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 KINDS = ("methods", "datasets", "suites")
@@ -106,10 +109,10 @@ def list_(
 @app.command()
 def show(folder: Annotated[Path, typer.Argument(help="the folder of a run")]) -> None:
     """Print the leaderboard of a run."""
-    from irmbench.provenance import asked_for, planned_trials
+    from irmbench.provenance import asked_for, planned_suite, planned_trials
 
     records = asked_for(folder)
-    _print_leaderboard(records)
+    _print_tables(records, planned_suite(folder))
     if (planned := planned_trials(folder)) and len(records) < planned:
         typer.echo(f"incomplete: {len(records):,} of {planned:,} trials; the command that started the run resumes it")
 
@@ -185,22 +188,32 @@ def _run(suite: str, **options: Any) -> None:
     from irmbench import runner
     from irmbench.suite import load_suite
 
-    summary = runner.run_suite(load_suite(suite), runner.Options(**options))
-    _print_leaderboard(summary.records)
+    planned = load_suite(suite)
+    summary = runner.run_suite(planned, runner.Options(**options))
+    _print_tables(summary.records, planned)
     typer.echo(str(summary))
     raise typer.Exit(FAILED if summary.statuses.get("failed") else 0)
 
 
-def _print_leaderboard(records: list[dict[str, Any]]) -> None:
+def _print_tables(records: list[dict[str, Any]], suite: Suite | None) -> None:
+    """Print what selected hyper-parameters score, or the leaderboard where there is nothing to select."""
     import pandas as pd
     from rich.console import Console
 
-    from irmbench.tables import leaderboard
+    from irmbench.candidates import has_candidates
+    from irmbench.selection_views import terminal_tables
+    from irmbench.suite import Selection
+    from irmbench.tables import as_given, leaderboard
     from irmbench.terminal import leaderboard_table
 
     if not records:
         raise UserError("the run has no records yet")
-    Console().print(leaderboard_table(leaderboard(pd.DataFrame(records))))
+    frame = pd.DataFrame(records)
+    if has_candidates(frame):
+        for table in terminal_tables(frame, Selection() if suite is None else suite.selection):
+            Console().print(table)
+    else:
+        Console().print(leaderboard_table(leaderboard(as_given(frame))))
 
 
 def _names(option: str, text: str) -> tuple[str, ...]:

@@ -9,28 +9,62 @@ import torch
 
 from irmbench.decomposition import decompose
 from irmbench.errors import writing
+from irmbench.published import compare, published
+from irmbench.selection import select, weigh
+from irmbench.selection_views import comparison_markdown, markdown
 from irmbench.store import Record
-from irmbench.suite import Timing
-from irmbench.tables import leaderboard, trials_csv
+from irmbench.suite import Selection, Suite, Timing
+from irmbench.tables import as_given, leaderboard, trials_csv
 from irmbench.timing import Case, time_penalty
 
 TIMINGS = "penalty_timing.csv"
 
 
-def write(folder: Path, records: list[Record], timings: bool = False) -> None:
-    """Write trials.csv, leaderboard.csv and plots/ of a run's records, and with ``timings`` of penalty_timing.csv."""
+def write(folder: Path, records: list[Record], suite: Suite | None = None) -> None:
+    """Write tables and plots/ of a run's records; of a suite that times the penalty, a plot of penalty_timing.csv too.
+
+    trials.csv and leaderboard.csv always; decomposition.csv, and selection.csv, selection.md, candidates.csv and
+    comparison.csv and .md, where the trials support them.
+    """
     from irmbench import plots  # seaborn: slow to import
 
     frame = pd.DataFrame(records)
     with writing(folder, "tables and plots", "the records are kept"):
         (folder / "trials.csv").write_text(trials_csv(frame), encoding="utf-8")
-        (folder / "leaderboard.csv").write_text(leaderboard(frame).to_csv(index=False), encoding="utf-8")
-        (folder / "decomposition.csv").unlink(missing_ok=True)
-        if len(parts := decompose(frame)):
-            (folder / "decomposition.csv").write_text(parts.to_csv(index=False), encoding="utf-8")
-        drawn = plots.save_all(frame, folder, pd.read_csv(folder / TIMINGS) if timings else None)
+        given = as_given(frame)
+        (folder / "leaderboard.csv").write_text(leaderboard(given).to_csv(index=False), encoding="utf-8")
+        _write_table(folder / "decomposition.csv", decompose(given))
+        selected = _write_selection(folder, frame, suite)
+        timings = pd.read_csv(folder / TIMINGS) if suite is not None and suite.timing is not None else None
+        drawn = plots.save_all(given, folder, timings, selected)
         for old in set((folder / "plots").glob("*.*")) - set(drawn):
             old.unlink()  # of an earlier run with more in it
+
+
+def _write_selection(folder: Path, frame: pd.DataFrame, suite: Suite | None) -> pd.DataFrame:
+    """Write what selected hyper-parameters score, and how that compares with what is published; return what to draw."""
+    selection = Selection() if suite is None else suite.selection
+    selected = select(frame, selection.each_seed)
+    cells = published(suite.name) if suite is not None else None
+    compared = compare(selected, cells) if cells is not None else selected[:0]
+    _write_table(folder / "selection.csv", selected)
+    _write_table(folder / "candidates.csv", weigh(frame, selection.each_seed))
+    _write_table(folder / "comparison.csv", compared)
+    _write_text(folder / "selection.md", markdown(selected, selection.scores) if len(selected) else "")
+    _write_text(folder / "comparison.md", comparison_markdown(compared) if len(compared) else "")
+    return selected[selected["score"].isin(selection.scores)]
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> None:
+    _write_text(path, table.to_csv(index=False) if len(table) else "")
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write a text, or of an empty one delete what an earlier run wrote."""
+    if text:
+        path.write_text(text, encoding="utf-8")
+    else:
+        path.unlink(missing_ok=True)
 
 
 def time_penalties(timing: Timing, folder: Path) -> list[str]:

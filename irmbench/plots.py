@@ -49,12 +49,15 @@ STYLE = dict(sns.axes_style("whitegrid", {"axes.edgecolor": ".6", "grid.color": 
 STYLE |= {"axes.titlesize": 9.0, "font.size": 9.0, "legend.frameon": False, "svg.hashsalt": "irmbench"}
 
 
-def save_all(frame: pd.DataFrame, folder: Path, timings: Timings | None = None) -> list[Path]:
-    """Save the plots that trials and timings support, as PNG and SVG; random draws of hyper-parameters are left out."""
+def save_all(
+    frame: pd.DataFrame, folder: Path, timings: Timings | None = None, selected: pd.DataFrame | None = None
+) -> list[Path]:
+    """Save the plots that trials, timings and selected scores support, as PNG and SVG; random draws are left out."""
     (folder / "plots").mkdir(parents=True, exist_ok=True)
     saved = []
     with style.context(["default", STYLE]):
-        for name, figure in _figures(frame[frame["draw"] == 0] if "draw" in frame else frame, pd.DataFrame(timings)):
+        given = frame[frame["draw"] == 0] if "draw" in frame else frame
+        for name, figure in _figures(given, pd.DataFrame(timings), pd.DataFrame(selected)):
             png, svg = (folder / "plots" / f"{name}.{suffix}" for suffix in ("png", "svg"))
             figure.savefig(png, dpi=150, bbox_inches="tight")
             figure.set_layout_engine("none")  # it is laid out
@@ -63,7 +66,7 @@ def save_all(frame: pd.DataFrame, folder: Path, timings: Timings | None = None) 
     return saved
 
 
-def _figures(frame: pd.DataFrame, timings: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+def _figures(frame: pd.DataFrame, timings: pd.DataFrame, selected: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     ok = _ok(frame) if len(frame) else frame
     if len(ok):
         yield from _score_figures(frame, ok)
@@ -76,6 +79,10 @@ def _figures(frame: pd.DataFrame, timings: pd.DataFrame) -> Iterator[tuple[str, 
         from irmbench.plots_decomposition import make_decomposition_figure  # which draws with what is defined here
 
         yield "decomposition", make_decomposition_figure(parts)
+    if len(selected):
+        from irmbench.plots_selection import make_selection_figures
+
+        yield from make_selection_figures(selected)
     if len(timings):
         devices = timings["device"].value_counts(sort=False)
         title = f"Time of the IRM penalty on {' and '.join(devices.index)}"

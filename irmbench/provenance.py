@@ -72,6 +72,14 @@ def planned_trials(folder: Path) -> int | None:
         return None
 
 
+def planned_suite(folder: Path) -> Suite | None:
+    """Return the suite that a folder's last run asked for, where it says so in words that are known."""
+    try:
+        return msgspec.convert(msgspec.json.decode((folder / "run.json").read_bytes())["suite"], Suite)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError, KeyError):
+        return None
+
+
 def _write(path: Path, content: Any) -> None:
     with writing(path):
         path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")

@@ -100,7 +100,7 @@ def run_suite(suite: Suite, options: Options) -> Summary:
     timed = suite.timing is not None and (store.folder / outputs.TIMINGS).exists() and not options.fresh
     notices = outputs.time_penalties(suite.timing, store.folder) if suite.timing and not timed else []
     records = provenance.asked_for(store.folder)
-    outputs.write(store.folder, records, timings=suite.timing is not None)
+    outputs.write(store.folder, records, suite)
     seconds = time.perf_counter() - started
     provenance.finish(store.folder, seconds)
     return Summary(store.folder, seconds, records, len(planned) - len(missing), notices)

@@ -18,6 +18,7 @@ from irmbench.draws import Searched, check_search, drawn
 from irmbench.errors import UserError, suggest
 from irmbench.parameters import Table, instances, split
 
+Score = Literal["test_risk", "error_causal", "error_noncausal", "distance"]
 Entries = Annotated[list[str | Table], Meta(min_length=1)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 LATER = {"name": "", "held_out": None, "validate": False}  # fields that the first records lack, and what that means
@@ -43,8 +44,21 @@ class Experiment(Struct, forbid_unknown_fields=True):
     hold_out: Literal["none", "last", "each"] = (
         "none"  # "last": no trial trains on it; "each": further trials, without one
     )
+    validate: bool = False  # whether a single draw's risks on fresh examples are recorded too
     record_every: Annotated[int, Meta(ge=0)] = 0  # steps between recorded coefficients; 0: none
     open: bool = False  # whether methods that the suite does not name join: those of a user's own, and asked-for ones
+
+
+class Selection(Struct, forbid_unknown_fields=True):
+    """How hyper-parameters are selected, and which of the selected ones' scores are tabled."""
+
+    of: Literal["all seeds", "each seed"] = "all seeds"  # one candidate for all data seeds, or one for each
+    scores: Annotated[list[Score], Meta(min_length=1)] = msgspec.field(default_factory=lambda: ["test_risk"])
+
+    @property
+    def each_seed(self) -> bool:
+        """Whether one is selected for each seed."""
+        return self.of == "each seed"
 
 
 class Suite(Struct, forbid_unknown_fields=True):
@@ -55,6 +69,7 @@ class Suite(Struct, forbid_unknown_fields=True):
     description: str = ""
     seeds: Count = 20
     timing: Timing | None = None
+    selection: Selection = msgspec.field(default_factory=Selection)
 
 
 class Trial(Struct, frozen=True, kw_only=True):
@@ -168,7 +183,7 @@ def _combinations(experiment: Experiment, users: bool) -> Iterator[Table]:
                 "solver_params": solver_params,
                 "record_every": experiment.record_every,
                 "name": experiment.name,
-                "validate": experiment.draws > 1,
+                "validate": experiment.validate or experiment.draws > 1,
             }
 
 
@@ -184,5 +199,5 @@ def _held_out(experiment: Experiment, content: Table) -> list[int | None]:
 def _with_suggestion(message: str) -> str:
     """Return msgspec's message, with the nearest known key where it complains of an unknown one."""
     unknown = message.partition("unknown field `")[2].partition("`")[0]
-    known = {f for struct in (Suite, Experiment, Timing) for f in struct.__struct_fields__}
+    known = {f for struct in (Suite, Experiment, Timing, Selection) for f in struct.__struct_fields__}
     return f"{message}.{suggest(unknown, known)}" if unknown else message

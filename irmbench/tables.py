@@ -17,6 +17,13 @@ CAPTION = (
 )
 
 
+def as_given(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials with hyper-parameters as given, not drawn, and trained on all environments; all, if none is."""
+    given = frame[frame["draw"] == 0] if "draw" in frame else frame
+    whole = given[given["held_out"].isna()] if "held_out" in given else given
+    return whole if len(whole) else given
+
+
 def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a row per method, solver and assumption class, the best mean rank over classes first.
 

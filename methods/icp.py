@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from irmbench.interface import Moments, Tolerance, hyper
+from irmbench.interface import Dataset, Moments, Solver, Tolerance, hyper
 from irmbench.subsets import EXACT, SubsetMethod, all_subsets, least_squares, leave_one_out
 from irmbench.tails import f_two_sided, student_two_sided
 
@@ -22,7 +22,7 @@ class ICP(SubsetMethod):
     and in the rest, and of the two-sided F-test that they have one variance. With q = min_e p_e, p_S is by variant
 
     - r (InvariantCausalPrediction), causalicp: min(1, (E - 1) q), with an intercept;
-    - irm_paper: E q, without an intercept, the empty set not tested;
+    - irm_paper: E q, without an intercept, the empty set not tested; on scrambled inputs too;
     - eills: the same less 1, as published code has it (a slip of precedence, hence levels near 1).
 
     Where no subset is accepted S* is empty, for causalicp undefined. On a population the tests are exact: p_S is
@@ -40,6 +40,11 @@ class ICP(SubsetMethod):
     def problem(self) -> str | None:
         within = self.alpha is None or 0 <= self.alpha <= 1
         return None if within else f"alpha is a level, in [0, 1]; got {self.alpha:g}"
+
+    def not_applicable(self, dataset: Dataset, solver: Solver) -> str | None:
+        if self.variant == "irm_paper" and dataset.setting.scrambled:  # published, and what it finds is nothing
+            return None
+        return super().not_applicable(dataset, solver)
 
     def undefined(self, moments: Moments) -> str | None:
         reason = super().undefined(moments)
