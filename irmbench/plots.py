@@ -246,13 +246,15 @@ def wrapped(label: str, width: int) -> str:
     return textwrap.fill(label, width).replace("$", r"\$")
 
 
-def make_figure(draw: Draw, panels: tuple[int, int], size: tuple[float, float], title: str, caption: str) -> Figure:
-    """Return a figure of so many panels in so many columns, of ``size`` inches a row."""
+def make_figure(
+    draw: Draw, panels: tuple[int, int], size: tuple[float, float], title: str, caption: str, one_scale: bool = True
+) -> Figure:
+    """Return a figure of so many panels in so many columns, of ``size`` inches a row, with one x-axis or one each."""
     count, columns = panels[0], min(panels)
     rows = -(-count // columns)
     height = min(rows * max(size[1], 2.0) + 0.8, 400.0)  # of more than 436 inches no picture can be made
     figure = Figure(figsize=(size[0], height), layout="constrained")
-    axes = list(figure.subplots(rows, columns, sharex=True, sharey="row", squeeze=False).flat)
+    axes = list(figure.subplots(rows, columns, sharex=one_scale, sharey="row", squeeze=False).flat)
     for i, ax in enumerate(axes):
         ax.tick_params(labelbottom=True)
         ax.set_visible(i < count)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from irmbench.plots import COLOURS, MARKERS, Look, draw_legend, make_figure, n_words, wrapped
 from irmbench.selection import AVERAGE, CAPTION
 
-WIDTH = 4  # panels side by side
+WIDTH = 3  # panels side by side
 FLOOR = 1e-5  # errors below it are drawn at it
 PROTOCOL: Look = {"linestyle": "none", "markersize": 4}
 WORDS = {"test_risk": "test risk", "error_causal": "error on causes", "error_noncausal": "error on the rest"}
@@ -29,7 +29,8 @@ def make_selection_figures(selected: pd.DataFrame) -> Iterator[tuple[str, Figure
         size = (2.1 * min(WIDTH, panels) + 2.6, 0.32 * names + 0.8)
         title = f"What selected hyper-parameters score: {WORDS.get(str(score), score)}"
         caption = f"{CAPTION} {n_words(of['n'])}."
-        yield f"selection_{score}", make_figure(partial(selection, of), (panels, WIDTH), size, title, caption)
+        draw, one_scale = partial(selection, of), score != "test_risk"
+        yield f"selection_{score}", make_figure(draw, (panels, WIDTH), size, title, caption, one_scale)
 
 
 def selection(table: pd.DataFrame, axes: Sequence[Axes]) -> None:

@@ -31,7 +31,7 @@ def compare(selected: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """
     theirs = cells.rename(columns={"mean": "published", "sd": "published_sd", "n": "published_n"})
     both = theirs.merge(selected.drop(columns=["median", "low", "high", "selected"]), on=CELL)
-    digits = both["published"].str.partition(".")[2].str.len().to_numpy(float)
+    digits = np.array([len(text.partition(".")[2]) for text in both["published"]], dtype=float)
     both["published"] = both["published"].astype(float)
     squares = both["sd"] ** 2 / both["n"] + both["published_sd"] ** 2 / both["published_n"]
     combined = np.sqrt(squares.to_numpy(float) + 10.0 ** (-2 * digits) / 12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 from rich import box
@@ -35,12 +36,12 @@ def tables(selected: pd.DataFrame, scores: Sequence[str]) -> Iterator[tuple[str,
             yield f"{NAMES.get(str(score), score)}; selected by: {protocol}; solver: {solver}", table
 
 
-def _cell(row: dict[str, float]) -> str:
+def _cell(row: dict[Any, Any]) -> str:
     return f"{row['mean']:.4g} [{row['low']:.4g}, {row['high']:.4g}]"
 
 
 def terminal_tables(frame: pd.DataFrame, selection: Selection) -> Iterator[Table]:
-    """Yield the tables of trials for a terminal: of official solvers, by the protocols that look at no truth or test."""
+    """Yield tables of trials for a terminal: of official solvers, by protocols that look at no truth and no test."""
     selected = select(frame, selection.each_seed)
     usable = selected["protocol"].isin(USABLE) & (selected["solver"] == "official")
     shown = selected[usable] if usable.any() else selected
@@ -64,9 +65,10 @@ def comparison_markdown(compared: pd.DataFrame) -> str:
     """Return the comparison with published cells as Markdown: those that differ first, then all of them."""
     far = compared[compared["far"]]
     found = (
-        f"{len(compared) - len(far)} of {len(compared)} published cells lie within {FAR:g} combined standard errors."
+        f"{len(compared) - len(far)} of {len(compared)} published cells lie within {FAR:g} combined standard errors; "
+        "means ± standard deviations over seeds. A distance is in these errors, to which rounding of the print adds."
     )
-    parts = [f"# Beside the published tables\n\n{found} A distance is in these errors, rounding of the print included."]
+    parts = [f"# Beside the published tables\n\n{found}"]
     if len(far):
         parts.append(f"## Beyond {FAR:g}\n\n{_markdown_table(_shown(far))}")
     for source, rows in compared.groupby("source", sort=False):
