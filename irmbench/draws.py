@@ -36,41 +36,44 @@ class Distribution(Struct, forbid_unknown_fields=True):
 Searched = dict[str, Distribution | list[float]]
 
 
-def drawn(entry: str | Table, solver: str | Table, loss: Loss, draws: int, search: Searched) -> Iterator[Drawn]:
-    """Yield a method's instances with their solvers: draw 0 as given, then draws of what is searched.
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """One draw of one method, with what it changes of the solver."""
+
+    id: str
+    method: Method
+    draw: int
+    of_solver: dict[str, float]
+
+    def solver(self, entry: str | Table, loss: Loss) -> Solver:
+        """Return the solver of a suite's entry for this draw."""
+        base = solver_of(self.method, entry, loss)
+        if not self.of_solver:
+            return base
+        changed: Solver = checked(Solver, "solver", dataclasses.asdict(base) | self.of_solver)
+        return changed
+
+
+def drawn(entry: str | Table, draws: int, search: Searched) -> Iterator[Drawn]:
+    """Yield a method's instances: draw 0 as given, then draws of what is searched.
 
     Searched is what ``search`` names, and beyond that what a method has a range of its own for and the entry leaves
     open. From a list each draw takes its value, draw 0 too.
     """
     name, given = split(entry)
     for method in instances("methods", entry):
-        base = solver_of(method, solver, loss)
         known = {f.name for f in dataclasses.fields(method)}
         ranges = {f.name: found for f in dataclasses.fields(method) if (found := f.metadata.get("search"))}
         open_ranges = {key: found for key, found in ranges.items() if key not in given and key not in search}
         for draw in range(draws):
-            values = {key: _listed_or_drawn(name, key, how, draw) for key, how in (open_ranges | search).items()}
-            values = {key: value for key, value in values.items() if value is not None}
+            found = {key: _listed_or_drawn(name, key, how, draw) for key, how in (open_ranges | search).items()}
+            values = {key: value for key, value in found.items() if value is not None}
             if draw and not values:
                 break  # there is nothing to draw
             of_method = {key: value for key, value in values.items() if key in known}
             of_solver = {key: value for key, value in values.items() if key not in known}
-            yield Drawn(
-                name,
-                checked(type(method), name, dataclasses.asdict(method) | of_method),
-                checked(Solver, "solver", dataclasses.asdict(base) | of_solver),
-                draw,
-            )
-
-
-@dataclasses.dataclass(frozen=True)
-class Drawn:
-    """One draw of one method."""
-
-    id: str
-    method: Method
-    solver: Solver
-    draw: int
+            changed = checked(type(method), name, dataclasses.asdict(method) | of_method) if of_method else method
+            yield Drawn(name, changed, draw, of_solver)
 
 
 def check_search(search: Searched, methods: list[type[Method]], draws: int) -> None:

@@ -212,26 +212,35 @@ def _halves(job: Job) -> tuple[Job, Job]:
 
 def _solve(job: Job) -> list[dict[str, Any]]:
     """Return what became of every trial of a job."""
-    rows, columns = job.trials[:: job.draws], job.trials[: job.draws]
-    _, method, solver = build(rows[0])
-    keys = [source(trial) for trial in rows]
-    data = [sources.data(key, method, solver) for key in keys]
-    batch = Batch(
-        methods=[build(trial)[1] for trial in columns],
-        data=stack(data).to(job.device),
-        truths=[sources.truth(key).to(job.device) for key in keys],
-        solvers=[build(trial)[2] for trial in columns],
-        seeds=[key.seed for key in keys],
-        draws=[trial.draw for trial in columns],
-    )
+    rows = job.trials[:: job.draws]
+    data = _data(job)
+    batch = assemble(job, data)
     fit = solve(batch, rows[0].record_every).to("cpu")
     return [
         {"status": "not_applicable", "error": reason}
         if (reason := undefined(batch, s, h))
         else _outcome(rows[s], data[s], fit, s, h)
-        for s, key in enumerate(keys)
+        for s in range(len(rows))
         for h in range(job.draws)
     ]
+
+
+def assemble(job: Job, data: list[Data] | None = None) -> Batch:
+    """Return a job's trials as a batch, of the data of its rows if they are there already."""
+    rows, columns = job.trials[:: job.draws], job.trials[: job.draws]
+    return Batch(
+        methods=[build(trial)[1] for trial in columns],
+        data=stack(_data(job) if data is None else data).to(job.device),
+        truths=[sources.truth(source(trial)).to(job.device) for trial in rows],
+        solvers=[build(trial)[2] for trial in columns],
+        seeds=[trial.data_seed for trial in rows],
+        draws=[trial.draw for trial in columns],
+    )
+
+
+def _data(job: Job) -> list[Data]:
+    _, method, solver = build(job.trials[0])
+    return [sources.data(source(trial), method, solver) for trial in job.trials[:: job.draws]]
 
 
 def _outcome(trial: Trial, data: Data, fit: Fit, s: int, h: int) -> dict[str, Any]:

@@ -170,21 +170,21 @@ def _combinations(experiment: Experiment, users: bool) -> Iterator[Table]:
         named = {split(entry)[0] for entry in entries}
         entries += [name for name, p in plugins.discover("methods").items() if not p.bundled and name not in named]
     check_search(experiment.search, [plugins.load("methods", split(entry)[0]) for entry in entries], experiment.draws)
-    for (dataset, d), entry, solver in itertools.product(datasets, entries, experiment.solvers):
-        for one in drawn(entry, solver, d.loss, experiment.draws, experiment.search):
-            solver_params = dataclasses.asdict(one.solver)
-            yield {
-                "dataset": dataset,
-                "dataset_params": dataclasses.asdict(d),
-                "method": one.id,
-                "method_params": dataclasses.asdict(one.method),
-                "draw": one.draw,
-                "solver": solver_params.pop("name"),
-                "solver_params": solver_params,
-                "record_every": experiment.record_every,
-                "name": experiment.name,
-                "validate": experiment.validate or experiment.draws > 1,
-            }
+    methods = [one for entry in entries for one in drawn(entry, experiment.draws, experiment.search)]
+    for (dataset, d), one, entry in itertools.product(datasets, methods, experiment.solvers):
+        solver_params = dataclasses.asdict(one.solver(entry, d.loss))
+        yield {
+            "dataset": dataset,
+            "dataset_params": dataclasses.asdict(d),
+            "method": one.id,
+            "method_params": dataclasses.asdict(one.method),
+            "draw": one.draw,
+            "solver": solver_params.pop("name"),
+            "solver_params": solver_params,
+            "record_every": experiment.record_every,
+            "name": experiment.name,
+            "validate": experiment.validate or experiment.draws > 1,
+        }
 
 
 def _held_out(experiment: Experiment, content: Table) -> list[int | None]:

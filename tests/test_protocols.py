@@ -217,16 +217,18 @@ def test_the_original_split_of_example_2_shuffles_columns_from_the_number_of_oth
 
 @pytest.mark.slow
 def test_the_paper_s_chain_is_reproduced_on_a_part_of_it():
-    """Of the committed reference, ten repetitions of the variant that no theory says IRM should miss."""
+    """Five repetitions of the variant that IRM is published to miss though its objective is right."""
     suite = load_suite("irm-paper-chain")
     wanted = {"hidden": False, "y_noise": "environment", "scrambled": False}
     of_irm = [
         t
         for t in trials(suite)
-        if (t.name, t.solver) == ("IRM", "official") and t.data_seed < 10 and wanted.items() <= t.dataset_params.items()
+        if (t.name, t.solver) == ("IRM", "official") and t.data_seed < 5 and wanted.items() <= t.dataset_params.items()
     ]
     records = pd.DataFrame([record for job in plan(of_irm) for record in run_job(job)])
     records["risk"] = [risk for (risk,) in records["held_out_risk"]]
     chosen = records.loc[records.groupby("data_seed")["risk"].idxmin()]
-    assert chosen["error_causal"].mean() == pytest.approx(0.25646, abs=3 * 0.01769 / 10**0.5)
-    assert chosen["error_noncausal"].mean() == pytest.approx(0.33333, abs=3 * 0.01568 / 10**0.5)
+    assert chosen["error_causal"].mean() == pytest.approx(0.25646, abs=3 * 0.01769 / 5**0.5)
+    assert chosen["error_noncausal"].mean() == pytest.approx(0.33333, abs=3 * 0.01568 / 5**0.5)
+    best = records.loc[records.groupby("data_seed")["distance"].idxmin()]
+    assert best["error_causal"].max() < 0.02  # what the regularisation alone costs
