@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 import time
 import traceback
 from collections import defaultdict
@@ -15,18 +14,16 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-import torch
 
 from irmbench import plugins, sources
 from irmbench.batch import Batch
-from irmbench.descent import Fit
 from irmbench.errors import UserError
 from irmbench.interface import Dataset, Method, Solver
-from irmbench.moments import Examples, stack
+from irmbench.moments import stack
 from irmbench.newton import POINTS
+from irmbench.outcomes import outcome
 from irmbench.provenance import stamp
 from irmbench.risks import Data
-from irmbench.scores import empirical_risk, score, unscramble
 from irmbench.solve import solve, solved_by, undefined, why_not
 from irmbench.sources import Source, source
 from irmbench.store import SCHEMA, Record
@@ -219,7 +216,7 @@ def _solve(job: Job) -> list[dict[str, Any]]:
     return [
         {"status": "not_applicable", "error": reason}
         if (reason := undefined(batch, s, h))
-        else _outcome(rows[s], data[s], fit, s, h)
+        else outcome(rows[s], data[s], fit, s, h)
         for s in range(len(rows))
         for h in range(job.draws)
     ]
@@ -241,39 +238,3 @@ def assemble(job: Job, data: list[Data] | None = None) -> Batch:
 def _data(job: Job) -> list[Data]:
     _, method, solver = build(job.trials[0])
     return [sources.data(source(trial), method, solver) for trial in job.trials[:: job.draws]]
-
-
-def _outcome(trial: Trial, data: Data, fit: Fit, s: int, h: int) -> dict[str, Any]:
-    """Return one trial's result: unscrambled coefficients, scores, and how well it was solved."""
-    key = source(trial)
-    observed, truth = fit.coefficients[s, h], sources.truth(key)
-    scale_free = sources.dataset(key.dataset, key.params).scale_free
-    numbers = score(observed, data, truth, sources.tester(key), scale_free)
-    if fit.gradient_norm is not None and fit.objective is not None:
-        numbers |= {"gradient_norm": float(fit.gradient_norm[s, h]), "objective": float(fit.objective[s, h])}
-    coefficients = unscramble(observed, truth).tolist()  # none of a network
-    wrong = [name for name, value in numbers.items() if not math.isfinite(value)]
-    if wrong or not torch.isfinite(observed).all():
-        return {"status": "failed", "error": f"not finite: {', '.join(['coefficients', *wrong])}, at {coefficients}"}
-    known = {"truth": truth.coefficients.tolist(), "causal": truth.causal.tolist()}
-    outcome = {"status": "ok", "coefficients": coefficients, **known, **numbers, **_held_out_risks(trial, observed)}
-    if data.intercept:
-        outcome["intercept"] = float(observed[-1])
-    if fit.starts_at_best is not None:
-        outcome["starts_at_best"] = int(fit.starts_at_best[s, h])
-    if fit.trajectory:
-        outcome["trajectory"] = [[step, unscramble(at[s, h], truth).tolist()] for step, at in fit.trajectory]
-    return outcome
-
-
-def _held_out_risks(trial: Trial, observed: torch.Tensor) -> dict[str, list[float]]:
-    """Return the risks per environment that hyper-parameters are selected by, where a trial is there for that."""
-    key = source(trial)
-    examples: dict[str, Examples | None] = {}
-    if trial.held_out is not None:
-        examples["held_out_risk"] = sources.held_out(key)
-    if trial.validate:
-        place = key.dataset, key.params, key.seed
-        examples["validation_risk"] = sources.fresh(*place, key.role, "validation")
-        examples["test_risk"] = sources.fresh(*place, "testing", "test risks")
-    return {name: empirical_risk(of, observed).tolist() for name, of in examples.items() if of is not None}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import cycle
+from itertools import chain, cycle
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from irmbench import tables
-from irmbench.decomposition import decompose
 from irmbench.statistics import LEVEL
 
 Timings = pd.DataFrame | list[dict[str, Any]]  # rows of timing.time_penalty
@@ -50,14 +49,17 @@ STYLE |= {"axes.titlesize": 9.0, "font.size": 9.0, "legend.frameon": False, "svg
 
 
 def save_all(
-    frame: pd.DataFrame, folder: Path, timings: Timings | None = None, selected: pd.DataFrame | None = None
+    frame: pd.DataFrame, folder: Path, timings: Timings | None = None, more: Iterable[tuple[str, Figure]] = ()
 ) -> list[Path]:
-    """Save the plots that trials, timings and selected scores support, as PNG and SVG; random draws are left out."""
+    """Save the plots that trials and timings support, and more by their names, as PNG and SVG.
+
+    Random draws of hyper-parameters are left out. ``more`` is drawn when its turn comes, in the style of the others.
+    """
     (folder / "plots").mkdir(parents=True, exist_ok=True)
     saved = []
     with style.context(["default", STYLE]):
         given = frame[frame["draw"] == 0] if "draw" in frame else frame
-        for name, figure in _figures(given, pd.DataFrame(timings), pd.DataFrame(selected)):
+        for name, figure in chain(_figures(given, pd.DataFrame(timings)), more):
             png, svg = (folder / "plots" / f"{name}.{suffix}" for suffix in ("png", "svg"))
             figure.savefig(png, dpi=150, bbox_inches="tight")
             figure.set_layout_engine("none")  # it is laid out
@@ -66,7 +68,7 @@ def save_all(
     return saved
 
 
-def _figures(frame: pd.DataFrame, timings: pd.DataFrame, selected: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+def _figures(frame: pd.DataFrame, timings: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     ok = _ok(frame) if len(frame) else frame
     if len(ok):
         yield from _score_figures(frame, ok)
@@ -75,14 +77,6 @@ def _figures(frame: pd.DataFrame, timings: pd.DataFrame, selected: pd.DataFrame)
         title = "Coefficients on the optimiser's path" + (f" (the first {PANELS} of {count})" if count > PANELS else "")
         caption = f"Lines: mean over n data seeds, one per coordinate. Bands: {RANGE}. Dashed: true values."
         yield "trajectories", make_figure(partial(trajectories, ok), (min(PANELS, count), 3), size, title, caption)
-    if len(parts := decompose(frame)):
-        from irmbench.plots_decomposition import make_decomposition_figure  # which draws with what is defined here
-
-        yield "decomposition", make_decomposition_figure(parts)
-    if len(selected):
-        from irmbench.plots_selection import make_selection_figures
-
-        yield from make_selection_figures(selected)
     if len(timings):
         devices = timings["device"].value_counts(sort=False)
         title = f"Time of the IRM penalty on {' and '.join(devices.index)}"

@@ -268,7 +268,7 @@ def test_labels_are_drawn_literally(label):
 
 def captions(rows, timings=()):
     """Return the title and the caption of every figure that would be saved, by its name."""
-    figures = plots._figures(pd.DataFrame(rows), pd.DataFrame(timings), pd.DataFrame())
+    figures = plots._figures(pd.DataFrame(rows), pd.DataFrame(timings))
     return {name: (figure.get_suptitle(), figure.get_supxlabel()) for name, figure in figures}
 
 
