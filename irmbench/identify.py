@@ -71,9 +71,14 @@ class AssumptionClass:
 
 
 def identify(methods: list[str] | None = None, progress: bool = False) -> list[Cell]:
-    """Return the identification matrix: a cell for every method and class of assumptions."""
+    """Return the identification matrix: a cell for every method and class of assumptions.
+
+    Of all methods, that is of those that learn from training environments, about which it is.
+    """
     names = list(plugins.discover("methods")) if methods is None else methods
     asked = {name: within_limit(plugins.load("methods", name)) for name in names}  # before the classes, which take long
+    if methods is None:
+        asked = {name: method for name, method in asked.items() if method.trains_on == "training"}
     of_classes = list(classes())
     return [
         answer(name, method, one)
@@ -100,6 +105,8 @@ def answer(name: str, method: Method, of: AssumptionClass) -> Cell:
     """Return one method's answer under one class of assumptions."""
     exact = of.moments[0].population
     blank = Cell(name, of.name, of.dataset.label, "undefined", exact=exact)
+    if method.trains_on == "testing":
+        return replace(blank, reason="learns from the test environments")
     solver = _solver(method)
     environments = of.moments[0].second.shape[0]
     reason = why_not(method, of.dataset, solver, environments, has_population=True)

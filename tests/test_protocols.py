@@ -10,7 +10,7 @@ import pytest
 import torch
 from support import dataset
 
-from irmbench import execution, runner, sources
+from irmbench import execution, identify, runner, sources
 from irmbench.changes import Changes
 from irmbench.errors import UserError
 from irmbench.execution import build, plan, run_job
@@ -165,6 +165,14 @@ def test_the_shuffled_oracle_learns_from_the_test_environments():
     assert not torch.equal(data.second, sources.moments_of(d.test_sample(60, 0), None).second)
     exact = dataclasses.replace(solver, optimizer="newton", data="population")
     assert torch.equal(sources.data(execution.source(trial), method, exact).second, d.test_population(0).second)
+
+
+def test_what_learns_from_test_environments_has_no_place_in_the_matrix_of_what_training_identifies(monkeypatch):
+    monkeypatch.setattr(identify, "classes", lambda: [None])
+    monkeypatch.setattr(identify, "answer", lambda name, method, of: name)
+    found = identify.identify()
+    assert "oracle_parents" in found
+    assert "oracle_shuffled" not in found
 
 
 def test_starts_of_two_solvers_are_each_their_own():
