@@ -26,14 +26,15 @@ def decompose(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a row per dataset, method, official solver and part: its mean over seeds, interval, and n.
 
     Of trials as ``irmbench.load`` returns them; methods and datasets that did not run under all three solvers, or whose
-    population or converged solution was found in several ways, are left out. Columns: ``KEY``, solved_by (the official
+    population or converged solution was found in several ways, are left out. Draws of hyper-parameters are methods of
+    their own, as their labels are. Columns: ``KEY``, solved_by (the official
     solver), part, value, low, high, n.
     """
     return pd.DataFrame(_rows(frame), columns=[*KEY, "solved_by", "part", "value", "low", "high", "n"])
 
 
 def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    ok = frame[(frame["status"] == "ok") & (frame["draw"] == 0)] if len(frame) else frame
+    ok = _on_all_environments(frame[frame["status"] == "ok"]) if len(frame) else frame
     for key, trials in ok.groupby(KEY, sort=False) if len(ok) else ():
         population, converged, officials = (trials[trials["solver"] == solver] for solver in SOLVERS)
         if any(of["solved_by"].nunique() != 1 for of in (population, converged)):
@@ -47,6 +48,14 @@ def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
                 value, low, high, n = mean_interval(values)
                 found = {"solved_by": solved_by, "part": part, "value": value, "low": low, "high": high, "n": n}
                 yield dict(zip(KEY, key, strict=True)) | found
+
+
+def _on_all_environments(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials without those that leave out an environment, where others of their method do not."""
+    if "held_out" not in trials:
+        return trials
+    whole = trials["held_out"].isna()
+    return trials[whole | ~whole.groupby([trials[column] for column in KEY]).transform("any")]
 
 
 def _by_seed(trials: pd.DataFrame) -> pd.Series:

@@ -38,7 +38,7 @@ def write(folder: Path, records: list[Record], suite: Suite | None = None) -> No
         (folder / "trials.csv").write_text(trials_csv(frame), encoding="utf-8")
         given = as_given(frame)
         (folder / "leaderboard.csv").write_text(leaderboard(given).to_csv(index=False), encoding="utf-8")
-        _write_table(folder / "decomposition.csv", parts := decompose(given))
+        _write_table(folder / "decomposition.csv", parts := decompose(frame))
         selected = _write_selection(folder, frame, suite)
         timings = pd.read_csv(folder / TIMINGS) if suite is not None and suite.timing is not None else None
         drawn = plots.save_all(given, folder, timings, _more_figures(parts, selected))

@@ -91,9 +91,20 @@ def test_a_run_without_parts_leaves_no_table_of_an_earlier_one(tmp_path):
     assert not (tmp_path / "decomposition.csv").exists()
 
 
-def test_failed_trials_and_random_draws_do_not_count():
-    extra = [trials(status="failed", distance=9.0), trials(draw=1, distance=9.0)]
-    pd.testing.assert_frame_equal(decompose(pd.concat([trials(), *extra])), decompose(trials()))
+def test_failed_trials_do_not_count():
+    failed = trials(status="failed", distance=9.0)
+    pd.testing.assert_frame_equal(decompose(pd.concat([failed, trials()])), decompose(trials()))
+
+
+def test_every_draw_of_hyper_parameters_has_its_own_parts():
+    other = trials(draw=1, method_label="m weight=2")
+    assert decompose(pd.concat([trials(), other]))["method_label"].value_counts().tolist() == [3, 3]
+
+
+def test_trials_without_an_environment_count_where_no_others_do():
+    part = trials(held_out=2, distance=9.0)
+    pd.testing.assert_frame_equal(decompose(pd.concat([part, trials(held_out=None)])), decompose(trials()))
+    assert decompose(part)["value"].tolist() == [9.0, 0.0, 0.0]
 
 
 def test_every_official_solver_has_its_own_parts():
