@@ -37,22 +37,26 @@ def tables(selected: pd.DataFrame, scores: Sequence[str]) -> Iterator[tuple[str,
 
 
 def _cell(row: dict[Any, Any]) -> str:
-    return f"{row['mean']:.4g} [{row['low']:.4g}, {row['high']:.4g}]"
+    return f"{row['mean']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
 
 
-def terminal_tables(frame: pd.DataFrame, selection: Selection) -> Iterator[Table]:
-    """Yield tables of trials for a terminal: of official solvers, by protocols that look at no truth and no test."""
+def terminal_tables(frame: pd.DataFrame, selection: Selection) -> Iterator[Table | str]:
+    """Yield tables of trials for a terminal, then what they show.
+
+    They are of official solvers, by the protocols that look at no truth and no test.
+    """
     selected = select(frame, selection.each_seed)
     usable = selected["protocol"].isin(USABLE) & (selected["solver"] == "official")
     shown = selected[usable] if usable.any() else selected
     for title, cells in tables(shown, selection.scores):
-        table = Table(title=title, caption=_caption(shown["n"]), caption_justify="left", box=box.SIMPLE_HEAD)
+        table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1))
         table.add_column("dataset", overflow="fold", min_width=12)
         for column in cells.columns:
-            table.add_column(str(column), justify="right")
+            table.add_column(str(column), justify="right", overflow="fold")
         for dataset, row in cells.iterrows():
             table.add_row(str(dataset), *(Text(text.replace(" [", "\n[")) for text in row))
         yield table
+    yield _caption(shown["n"])
 
 
 def markdown(selected: pd.DataFrame, scores: Sequence[str]) -> str:
