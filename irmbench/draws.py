@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Iterator
 
 from msgspec import Struct, structs
@@ -13,6 +14,9 @@ from irmbench.interface import Loss, Method, Search, Solver, stream
 from irmbench.parameters import Table, checked, instances, split
 
 SOLVERS = ("official", "converged", "population")
+# Seeds of a suite's searches, and their generator, are those of the Linear Unit Tests' code (Aubin et al. 2021,
+# InvarianceUnitTests at e717c2ff36): from the same distributions come the very draws of the published tables.
+FIRST_SEED = 1000
 
 
 class Distribution(Struct, forbid_unknown_fields=True):
@@ -57,8 +61,9 @@ class Drawn:
 def drawn(entry: str | Table, draws: int, search: Searched) -> Iterator[Drawn]:
     """Yield a method's instances: draw 0 as given, then draws of what is searched.
 
-    Searched is what ``search`` names, and beyond that what a method has a range of its own for and the entry leaves
-    open. From a list each draw takes its value, draw 0 too.
+    Searched is what ``search`` names, drawn in its order from one generator, and beyond that what a method has a range
+    of its own for and the entry leaves open, each from a stream of its own. From a list each draw takes its value, draw
+    0 too.
     """
     name, given = split(entry)
     for method in instances("methods", entry):
@@ -66,8 +71,9 @@ def drawn(entry: str | Table, draws: int, search: Searched) -> Iterator[Drawn]:
         ranges = {f.name: found for f in dataclasses.fields(method) if (found := f.metadata.get("search"))}
         open_ranges = {key: found for key, found in ranges.items() if key not in given and key not in search}
         for draw in range(draws):
-            found = {key: _listed_or_drawn(name, key, how, draw) for key, how in (open_ranges | search).items()}
-            values = {key: value for key, value in found.items() if value is not None}
+            values = _searched(search, draw)
+            if draw:
+                values |= {key: how.draw(stream(f"draw {name} {key}", draw)) for key, how in open_ranges.items()}
             if draw and not values:
                 break  # there is nothing to draw
             of_method = {key: value for key, value in values.items() if key in known}
@@ -91,13 +97,12 @@ def check_search(search: Searched, methods: list[type[Method]], draws: int) -> N
                 raise UserError(f"search.{key}: {error}") from error
 
 
-def _listed_or_drawn(name: str, key: str, how: Search | Distribution | list[float], draw: int) -> float | None:
-    """Return a draw's value, or None where the value given stays."""
-    if isinstance(how, list):
-        return how[draw]
-    if not draw:
-        return None
-    return (how if isinstance(how, Search) else how.search).draw(stream(f"draw {name} {key}", draw))
+def _searched(search: Searched, draw: int) -> dict[str, float]:
+    """Return a draw's values of what a suite searches; of draw 0 those that are listed."""
+    rng = random.Random(FIRST_SEED + draw)
+    listed = {key: how[draw] for key, how in search.items() if isinstance(how, list)}
+    drawn = {key: how.search.draw(rng) for key, how in search.items() if not isinstance(how, list)} if draw else {}
+    return listed | drawn
 
 
 def solver_of(method: Method, entry: str | Table, loss: Loss) -> Solver:

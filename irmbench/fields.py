@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ class Search:
     logarithmic: bool
     from_one: bool = False
 
-    def draw(self, rng: np.random.Generator) -> float:
+    def draw(self, rng: np.random.Generator | random.Random) -> float:
         """Return one draw."""
         exponent = float(rng.uniform(self.low, self.high))
         drawn = 10**exponent if self.logarithmic else exponent
