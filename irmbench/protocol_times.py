@@ -32,7 +32,7 @@ CONFIDENCE = 0.95
 
 def measure(pairs: int = PAIRS, jobs: list[Job] | None = None) -> Iterator[dict[str, Any]]:
     """Yield a row for every method and example: of its first job, and of that job's last trial."""
-    for job in tqdm(_jobs() if jobs is None else jobs, unit="job", disable=None):
+    for job in tqdm(first_jobs() if jobs is None else jobs, unit="job", disable=None):
         loop, trial = Loop(assemble(job)), job.trials[-1]
         _, _, solver = build(trial)
         floats = {name: value for name, value in trial.method_params.items() if isinstance(value, float)}
@@ -57,13 +57,13 @@ def measure(pairs: int = PAIRS, jobs: list[Job] | None = None) -> Iterator[dict[
         }
 
 
-def _jobs() -> list[Job]:
+def first_jobs() -> list[Job]:
     """Return the first job of every method on every example that is drawn for, scrambled ones aside."""
     first: dict[tuple[str, str], Job] = {}
     for job in plan(t for t in trials(load_suite(SUITE)) if not t.dataset_params["scrambled"]):
         trial = job.trials[0]
         if job.draws > 1 and trial.method in METHODS:
-            first.setdefault((trial.name, trial.dataset), job)
+            first.setdefault((trial.method, trial.dataset), job)
     return list(first.values())
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from support import dataset
 
-from irmbench import execution, identify, runner, sources
+from irmbench import execution, identify, protocol_times, runner, sources
 from irmbench.changes import Changes
 from irmbench.errors import UserError
 from irmbench.execution import build, plan, run_job
@@ -255,3 +255,17 @@ def test_the_paper_s_chain_is_reproduced_on_a_part_of_it():
     assert chosen["error_noncausal"].mean() == pytest.approx(0.33333, abs=3 * 0.01568 / 5**0.5)
     best = records.loc[records.groupby("data_seed")["distance"].idxmin()]
     assert best["error_causal"].max() < 0.02  # what the regularisation alone costs
+
+
+def test_a_methods_speed_is_told_beside_that_of_an_ordinary_loop(unit_tests):
+    chosen = [t for t in trials(unit_tests) if (t.name, t.dataset) == ("ERM", "unit_test_1")]
+    jobs = plan(t for t in chosen if not t.dataset_params["scrambled"])
+    (row,) = protocol_times.measure(pairs=3, jobs=jobs)
+    assert (row["dataset_label"], row["method"], row["trials_of_a_job"]) == ("unit_test_1 n=400", "ERM", 6)
+    assert row["ratio"] > 1
+    np.testing.assert_allclose(row["trials_per_second"] / row["ordinary_trials_per_second"], row["ratio"], rtol=0.5)
+
+
+def test_every_method_is_timed_once_on_every_example():
+    timed = [(job.trials[0].method, job.trials[0].dataset) for job in protocol_times.first_jobs()]
+    assert len(timed) == len(set(timed)) == 7 * 3
