@@ -30,4 +30,6 @@ def training_data(dataset: Dataset, method: Method, solver: Solver, seed: int) -
             raise ValueError(f"{type(dataset).__name__} has no population moments")
         return moments
     examples = drawn(dataset, method.trains_on, seed)
-    return examples if needs_examples(dataset, method, solver) else moments_of(examples, dataset.sizes)
+    if needs_examples(dataset, method, solver):
+        return examples
+    return moments_of(examples, dataset.sizes if method.trains_on == "training" else None)

@@ -75,9 +75,9 @@ class Candidates:
     @cached_property
     def criteria(self) -> dict[str, Array]:
         """What each protocol minimises, [S, H]."""
-        first = np.zeros((len(self.seeds), len(self.params)))
-        first[:, 1:] = 1.0
-        found = {"defaults": first}
+        given = np.full((len(self.seeds), len(self.params)), np.nan)
+        given[:, 0] = self._array(ok := self._trials[self._trials["status"] == "ok"], np.zeros(len(ok)))[:, 0]
+        found = {"defaults": given}
         if not self.several:
             return found
         validation, test = self.environments("validation_risk"), self.environments("test_risk")
@@ -106,7 +106,7 @@ class Candidates:
         """Return the mean risk on every environment of the candidates trained without it, or None if one is missing."""
         ok = self._elsewhere[self._elsewhere["status"] == "ok"]
         parts = [part for _, part in ok.groupby("held_out")]
-        if not environments or len(parts) < environments:
+        if not parts or len(parts) < (environments or self._elsewhere["held_out"].nunique()):
             return None
         mean: Array = np.mean([self._array(p, [risk for (risk,) in p["held_out_risk"]]) for p in parts], axis=0)
         return mean

@@ -20,7 +20,7 @@ class Changes:
     Attributes:
         seeds: data seeds; an experiment with fewer of its own keeps those.
         methods: ids of the only methods to run; one that the suite does not name joins its open experiments, or all of
-            them where none is open.
+            them where none is open; but none that is named, for such a name is one method's.
         datasets: ids of the only datasets to run, likewise.
         solver: the only solver to run.
         record_every: steps between recorded coefficients.
@@ -68,9 +68,14 @@ def _keep(table: Table, kind: str, wanted: Sequence[str]) -> None:
     known = {_name(entry, "id") for experiment in experiments for entry in experiment[kind]}
     new = [name for name in wanted if name not in known]
     some_open = any(experiment["open"] for experiment in experiments)
+    joined = [of for of in experiments if (of["open"] or not some_open) and not (kind == "methods" and of["name"])]
+    if new and not joined:
+        raise UserError(
+            f"--{kind}: {new[0]!r} cannot join: every experiment here is one method's own.{suggest(new[0], known)}"
+        )
     for experiment in experiments:
         kept = [entry for name in wanted for entry in experiment[kind] if _name(entry, "id") == name]
-        experiment[kind] = kept + (new if experiment["open"] or not some_open else [])
+        experiment[kind] = kept + [name for name in new if experiment in joined]
     table["experiments"] = [experiment for experiment in experiments if experiment[kind]]
 
 

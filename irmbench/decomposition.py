@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from irmbench.statistics import mean_interval
+from irmbench.tables import METHOD, on_all_environments
 
 PARTS = ("objective", "sample", "optimiser")
-KEY = ["assumption_class", "dataset_label", "method_label"]
 SOLVERS = ("population", "converged", "official")  # each adds what its predecessor leaves out
 
 
@@ -27,15 +27,15 @@ def decompose(frame: pd.DataFrame) -> pd.DataFrame:
 
     Of trials as ``irmbench.load`` returns them; methods and datasets that did not run under all three solvers, or whose
     population or converged solution was found in several ways, are left out. Draws of hyper-parameters are methods of
-    their own, as their labels are. Columns: ``KEY``, solved_by (the official
+    their own, as their labels are. Columns: ``METHOD``, solved_by (the official
     solver), part, value, low, high, n.
     """
-    return pd.DataFrame(_rows(frame), columns=[*KEY, "solved_by", "part", "value", "low", "high", "n"])
+    return pd.DataFrame(_rows(frame), columns=[*METHOD, "solved_by", "part", "value", "low", "high", "n"])
 
 
 def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    ok = _on_all_environments(frame[frame["status"] == "ok"]) if len(frame) else frame
-    for key, trials in ok.groupby(KEY, sort=False) if len(ok) else ():
+    ok = on_all_environments(frame[frame["status"] == "ok"]) if len(frame) else frame
+    for key, trials in ok.groupby(METHOD, sort=False) if len(ok) else ():
         population, converged, officials = (trials[trials["solver"] == solver] for solver in SOLVERS)
         if any(of["solved_by"].nunique() != 1 for of in (population, converged)):
             continue
@@ -47,15 +47,7 @@ def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
             for part, values in zip(PARTS, np.diff(steps, axis=1, prepend=0.0).T, strict=True):
                 value, low, high, n = mean_interval(values)
                 found = {"solved_by": solved_by, "part": part, "value": value, "low": low, "high": high, "n": n}
-                yield dict(zip(KEY, key, strict=True)) | found
-
-
-def _on_all_environments(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials without those that leave out an environment, where others of their method do not."""
-    if "held_out" not in trials:
-        return trials
-    whole = trials["held_out"].isna()
-    return trials[whole | ~whole.groupby([trials[column] for column in KEY]).transform("any")]
+                yield dict(zip(METHOD, key, strict=True)) | found
 
 
 def _by_seed(trials: pd.DataFrame) -> pd.Series:

@@ -18,6 +18,7 @@ from torch import Tensor
 from irmbench.arrays import on_arrays
 from irmbench.batch import Batch, Hyper, Splitter, Tensors
 from irmbench.environments import Environments
+from irmbench.errors import NeedsExamplesError
 from irmbench.interface import Method
 from irmbench.logistic import Signed, sign, without_unused
 from irmbench.moments import Examples
@@ -62,7 +63,12 @@ class Loop:
     """The steps of a batch: on NumPy where its numbers are few, compiled where steps are many, else on PyTorch."""
 
     def __init__(self, batch: Batch) -> None:
-        batch = laid_out(batch)
+        try:
+            self._prepare(laid_out(batch))
+        except NeedsExamplesError:
+            self._prepare(batch)
+
+    def _prepare(self, batch: Batch) -> None:
         self._own, self.done = start(batch), 0
         self._step = torch.zeros(batch.shape[0], dtype=torch.float64, device=batch.device)
         self._splitter = splitter(batch)
@@ -113,7 +119,7 @@ class Loop:
 
 
 def laid_out(batch: Batch) -> Batch:
-    """Return the batch with its examples laid out for compiled loops, where those do all that the method asks for."""
+    """Return the batch with its examples laid out for compiled loops, where those may do all that is asked for."""
     data, method = batch.data, batch.method
     if (
         not isinstance(data, Examples)

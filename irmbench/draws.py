@@ -17,6 +17,8 @@ SOLVERS = ("official", "converged", "population")
 # Seeds of a suite's searches, and their generator, are those of the Linear Unit Tests' code (Aubin et al. 2021,
 # InvarianceUnitTests at e717c2ff36): from the same distributions come the very draws of the published tables.
 FIRST_SEED = 1000
+LARGEST = 300.0  # bound of a range: 10 to its power is still a number
+SEARCHED_SOLVER = {f.name for f in dataclasses.fields(Solver)}
 
 
 class Distribution(Struct, forbid_unknown_fields=True):
@@ -33,6 +35,10 @@ class Distribution(Struct, forbid_unknown_fields=True):
         if len(given) != 1:
             raise UserError(f"expected one of {', '.join(self.__struct_fields__)}, got {len(given)} of them")
         ((kind, bounds),) = given
+        if not -LARGEST <= bounds[0] < bounds[1] <= LARGEST:
+            raise UserError(
+                f"{kind}: expected a lower and a higher bound, exponents of 10 if logarithmic, got {bounds}"
+            )
         found: Search = getattr(fields, kind)(*bounds)
         return found
 
@@ -77,7 +83,7 @@ def drawn(entry: str | Table, draws: int, search: Searched) -> Iterator[Drawn]:
             if draw and not values:
                 break  # there is nothing to draw
             of_method = {key: value for key, value in values.items() if key in known}
-            of_solver = {key: value for key, value in values.items() if key not in known}
+            of_solver = {key: value for key, value in values.items() if key in SEARCHED_SOLVER - known}
             changed = checked(type(method), name, dataclasses.asdict(method) | of_method) if of_method else method
             yield Drawn(name, changed, draw, of_solver)
 
@@ -91,6 +97,8 @@ def check_search(search: Searched, methods: list[type[Method]], draws: int) -> N
         if isinstance(how, list) and len(how) != draws:
             raise UserError(f"search.{key}: a list needs a value for each of the {draws} draws, got {len(how)}")
         if not isinstance(how, list):
+            if draws < 2:
+                raise UserError(f"search.{key}: a range needs `draws` of 2 or more in the experiment")
             try:
                 how.search  # noqa: B018
             except UserError as error:

@@ -19,6 +19,8 @@ from typing import Any, Protocol, Self
 import torch
 from torch import Tensor
 
+from irmbench.errors import NeedsExamplesError
+
 
 class Parametrisation(Protocol):
     """Parameters in, coefficients out: all that risks ask of a method."""
@@ -80,13 +82,13 @@ class Environments(ABC):
 
     @property
     def predictions(self) -> Tensor:
-        """f of every example, [E, n]; ValueError where there are no examples."""
-        raise ValueError("predictions of single examples need examples: declare it with `needs_examples`")
+        """f of every example, [E, n]; NeedsExamplesError where there are none."""
+        raise NeedsExamplesError("predictions of single examples need examples: declare it with `needs_examples`")
 
     @property
     def targets(self) -> Tensor:
-        """y of every example, [E, n]; ValueError where there are no examples."""
-        raise ValueError("targets of single examples need examples: declare it with `needs_examples`")
+        """y of every example, [E, n]; NeedsExamplesError where there are none."""
+        raise NeedsExamplesError("targets of single examples need examples: declare it with `needs_examples`")
 
     @property
     @abstractmethod
@@ -147,9 +149,9 @@ class Environments(ABC):
     def half(self) -> Tensor:
         """1 for the examples of a random part of each environment, fresh at every step, 0 for the others, [E, n].
 
-        ValueError where there are no examples.
+        NeedsExamplesError where there are no examples.
         """
-        raise ValueError("a random part needs examples: declare it with `needs_split`")
+        raise NeedsExamplesError("a random part needs examples: declare it with `needs_split`")
 
     @property
     @abstractmethod

@@ -10,6 +10,10 @@ class UserError(Exception):
     """Wrong usage or input; the message is one line, printed on stderr without a traceback."""
 
 
+class NeedsExamplesError(ValueError):
+    """What a method asks of the environments can only be told from single examples."""
+
+
 def suggest(name: str, candidates: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the candidate closest to ``name``, or nothing where none is close."""
     spelling = {candidate.lower(): candidate for candidate in candidates}

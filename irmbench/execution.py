@@ -172,9 +172,8 @@ def _rectangles(rows: dict[Source, list[Trial]], device: str) -> Iterator[Job]:
     alike: dict[Any, list[list[Trial]]] = defaultdict(list)
     for row in rows.values():
         ordered = sorted(row, key=lambda trial: trial.draw)
-        alike[msgspec.json.encode([(t.method_params, t.solver_params) for t in ordered], order="sorted")].append(
-            ordered
-        )
+        columns = [(t.draw, t.method_params, t.solver_params) for t in ordered]
+        alike[msgspec.json.encode(columns, order="sorted")].append(ordered)
     for group in alike.values():
         most = _most(group[0][0])
         draws = min(len(group[0]), most)
@@ -216,7 +215,7 @@ def _solve(job: Job) -> list[dict[str, Any]]:
     return [
         {"status": "not_applicable", "error": reason}
         if (reason := undefined(batch, s, h))
-        else outcome(rows[s], data[s], fit, s, h)
+        else outcome(job.trials[s * job.draws + h], data[s], fit, s, h)
         for s in range(len(rows))
         for h in range(job.draws)
     ]

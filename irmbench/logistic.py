@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.fx import GraphModule
 from torch.nn.functional import pad
 
+from irmbench.errors import NeedsExamplesError
 from irmbench.moments import Examples, compress
 
 BLOCK = 512  # examples whose inputs lie in the nearest cache, 32 kB, beside what is computed of them
@@ -159,8 +160,28 @@ def _fold(size: int, in_dims: Any, blocks: Tensor, *points: Tensor) -> tuple[Ten
     return (blocks if dim else blocks.movedim(of_blocks, 0).flatten(0, 1)), merged, dim
 
 
+class Last(torch.autograd.Function):
+    """A derivative that is the last there is: to differentiate it once more is an error, not a zero."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(point: Tensor, derivative: Tensor) -> Tensor:
+        """Return the derivative."""
+        return derivative.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Keep nothing."""
+
+    @staticmethod
+    def backward(ctx: Any, of_derivative: Tensor) -> None:
+        """Refuse."""
+        raise NeedsExamplesError("derivatives of this order need examples: declare it with `needs_examples`")
+
+
 class Known(torch.autograd.Function):
-    """Values [E] at a point [P] whose derivatives [E, P] there are known."""
+    """Values [E] at a point [P] whose derivatives [E, P] there are known, and no further ones."""
 
     generate_vmap_rule = True
 
@@ -171,14 +192,37 @@ class Known(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Keep the derivatives."""
-        ctx.save_for_backward(inputs[2])
+        """Keep the point and the derivatives."""
+        ctx.save_for_backward(inputs[0], inputs[2])
 
     @staticmethod
     def backward(ctx: Any, of_values: Tensor) -> tuple[Tensor, None, None]:
         """Return the derivative in the point."""
-        (derivatives,) = ctx.saved_tensors
-        return of_values @ derivatives, None, None
+        point, derivatives = ctx.saved_tensors
+        return Last.apply(point, of_values @ derivatives), None, None
+
+
+class Risk(torch.autograd.Function):
+    """Risks [E] at a point [P] of one trial's blocks; twice differentiable, by gradients [E, P] and the curvature."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(point: Tensor, risk: Tensor, gradient: Tensor, blocks: Tensor, n: int) -> Tensor:
+        """Return the risks."""
+        return risk.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Keep the point, the gradients there and the data."""
+        point, _, gradient, blocks, ctx.n = inputs
+        ctx.save_for_backward(point, gradient, blocks)
+
+    @staticmethod
+    def backward(ctx: Any, of_risk: Tensor) -> tuple[Tensor, None, None, None, None]:
+        """Return the derivative in the point."""
+        point, gradient, blocks = ctx.saved_tensors
+        return of_risk @ Gradient.apply(point, gradient, blocks, ctx.n), None, None, None, None
 
 
 class Gradient(torch.autograd.Function):
@@ -201,7 +245,8 @@ class Gradient(torch.autograd.Function):
     def backward(ctx: Any, v: Tensor) -> tuple[Tensor, None, None, None]:
         """Return sum_e H_e v_e."""
         point, blocks = ctx.saved_tensors
-        return curvature(blocks[None], point[None, None], v[None, None], ctx.n)[0, 0].sum(0), None, None, None
+        along = curvature(blocks[None], point.detach()[None, None], v.detach()[None, None], ctx.n)[0, 0].sum(0)
+        return Last.apply(point, along), None, None, None
 
 
 def without_unused(traced: Any) -> Callable[..., Any]:

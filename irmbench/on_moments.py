@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from irmbench.environments import Environments
+from irmbench.errors import NeedsExamplesError
 from irmbench.moments import Moments
 
 
@@ -66,7 +67,7 @@ class MomentEnvironments(Environments):
     def gradient_variance(self) -> Tensor:
         """4 Var(r x_j) of jointly normal r = f - y and x_j."""
         if not self.gaussian:
-            raise ValueError("the variance of gradients needs examples: declare it with `needs_examples`")
+            raise NeedsExamplesError("the variance of gradients needs examples: declare it with `needs_examples`")
         r_mean, x_mean = (self.bias_gradient / 2)[:, None], self._data.input_mean
         r_variance = self.risk[:, None] - r_mean**2
         x_variance = self._data.gram.diagonal(dim1=-2, dim2=-1) - x_mean**2
@@ -86,4 +87,4 @@ class MomentEnvironments(Environments):
 
     def _require_population(self, what: str) -> None:
         if not self._data.population:
-            raise ValueError(f"{what} needs examples: declare it with `needs_examples` or `needs_split`")
+            raise NeedsExamplesError(f"{what} needs examples: declare it with `needs_examples` or `needs_split`")

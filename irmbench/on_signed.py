@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from irmbench.environments import Environments
-from irmbench.logistic import Gradient, Known, Signed, sums
+from irmbench.errors import NeedsExamplesError
+from irmbench.logistic import Gradient, Known, Risk, Signed, sums
 
 
 class SignedEnvironments(Environments):
@@ -51,7 +52,7 @@ class SignedEnvironments(Environments):
 
     @cached_property
     def risk(self) -> Tensor:
-        risk: Tensor = Known.apply(self._point, *self._sums[:2])
+        risk: Tensor = Risk.apply(self._point, *self._sums[:2], self._data.blocks, self._data.n)
         return risk
 
     @cached_property
@@ -73,12 +74,12 @@ class SignedEnvironments(Environments):
 
     @property
     def gradient_variance(self) -> Tensor:
-        raise ValueError("the variance of gradients needs examples: declare it with `needs_examples`")
+        raise NeedsExamplesError("the variance of gradients needs examples: declare it with `needs_examples`")
 
     @property
     def scale_gradient_variance(self) -> Tensor:
-        raise ValueError("the variance of the dummy gradient needs examples: declare it with `needs_examples`")
+        raise NeedsExamplesError("the variance of the dummy gradient needs examples: declare it with `needs_examples`")
 
     @property
     def split_scale_gradients(self) -> tuple[Tensor, Tensor]:
-        raise ValueError("a random split needs examples: declare it with `needs_split`")
+        raise NeedsExamplesError("a random split needs examples: declare it with `needs_split`")

@@ -61,7 +61,7 @@ def _write_selection(folder: Path, frame: pd.DataFrame, suite: Suite | None) -> 
     """Write what selected hyper-parameters score, and how that compares with what is published; return what to draw."""
     selection = Selection() if suite is None else suite.selection
     selected = select(frame, selection.each_seed)
-    cells = published(suite.name) if suite is not None else None
+    cells = published(suite) if suite is not None else None
     compared = compare(selected, cells) if cells is not None else selected[:0]
     _write_table(folder / "selection.csv", selected)
     _write_table(folder / "candidates.csv", weigh(frame, selection.each_seed))

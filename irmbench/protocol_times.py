@@ -73,10 +73,13 @@ def _advance(loop: Loop) -> None:
 
 def main() -> None:
     """Measure, and write the file that is named."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m irmbench.protocol_times FILE.csv")
     torch.set_num_threads(1)
-    table = pd.DataFrame(measure())
     file = Path(sys.argv[1])
     with writing(file):
+        file.touch()  # before minutes of measuring
+        table = pd.DataFrame(measure())
         file.write_text(table.to_csv(index=False), encoding="utf-8")
 
 

@@ -68,9 +68,20 @@ def markdown(selected: pd.DataFrame, scores: Sequence[str]) -> str:
 def comparison_markdown(compared: pd.DataFrame) -> str:
     """Return the comparison with published cells as Markdown: those that differ first, then all of them."""
     far = compared[compared["far"]]
+    checked = ~compared["source"].str.contains("not checked")
+    counts = [
+        f"{(~of['far']).sum()} of {len(of)} {kind}"
+        for kind, of in (
+            ("published cells", compared[checked & (compared["environment"] != AVERAGE)]),
+            ("averages of them over environments", compared[checked & (compared["environment"] == AVERAGE)]),
+            ("cells quoted from memory", compared[~checked]),
+        )
+        if len(of)
+    ]
     found = (
-        f"{len(compared) - len(far)} of {len(compared)} published cells lie within {FAR:g} combined standard errors; "
-        "means ± standard deviations over seeds. A distance is in these errors, to which rounding of the print adds."
+        f"Within {FAR:g} combined standard errors lie {', '.join(counts)}; means ± standard deviations over seeds. A "
+        "distance is in these errors, to which rounding of the print adds. The standard deviation of an average is the "
+        "mean of the environments', as published."
     )
     parts = [f"# Beside the published tables\n\n{found}"]
     if len(far):

@@ -88,7 +88,7 @@ def exact(of: Dataset, role: Role, seed: int) -> Moments | None:
 @lru_cache(KEPT)
 def sample_moments(key: Source) -> Moments:
     """Return the moments of the sample, in each environment of as many examples as it has."""
-    sizes = dataset(key.dataset, key.params).sizes
+    sizes = dataset(key.dataset, key.params).sizes if key.role == "training" else None
     return _without(moments_of(sample(key._replace(held_out=None)), sizes), key.held_out)
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import itertools
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -85,7 +86,7 @@ class Trial(Struct, frozen=True, kw_only=True):
     solver_params: Table
     record_every: int = 0
     name: str = ""  # what tables call the method, if not by its id
-    held_out: int | None = None  # the training environment that it is not trained on
+    held_out: int | None = None  # the environment that it is not trained on
     validate: bool = False  # whether risks on fresh examples are recorded, to select hyper-parameters by
 
     @property
@@ -137,6 +138,10 @@ def validated(table: Table) -> Suite:
             list(_combinations(experiment, users=False))
         except UserError as error:
             raise UserError(f"experiments[{index}]: {error}") from error
+    named = {(experiment.name, split(entry)[0]) for experiment in suite.experiments for entry in experiment.methods}
+    for name, count in Counter(name for name, _ in named if name).items():
+        if count > 1:
+            raise UserError(f"experiments: the name {name!r} stands for {count} methods; name each apart")
     return suite
 
 
@@ -192,7 +197,8 @@ def _held_out(experiment: Experiment, content: Table) -> list[int | None]:
     if experiment.hold_out == "none":
         return [None]
     dataset = plugins.load("datasets", content["dataset"])(**content["dataset_params"])
-    environments = dataset.sample(2, 0).targets.shape[0]
+    on_training = plugins.load("methods", content["method"]).trains_on == "training"
+    environments = (dataset.sample if on_training else dataset.test_sample)(2, 0).targets.shape[0]
     return [environments - 1] if experiment.hold_out == "last" else [None, *range(environments)]
 
 

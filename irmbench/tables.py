@@ -11,6 +11,7 @@ import pandas as pd
 from irmbench.statistics import LEVEL, mean_interval
 
 ROW = ["solver", "method_label", "solved_by"]
+METHOD = ["assumption_class", "dataset_label", "method_label"]
 CAPTION = (
     "||b - b*|| / ||b*||: mean over n data seeds, each the mean over the class's datasets, and its "
     f"{LEVEL:.0%} percentile bootstrap interval over seeds. Hyper-parameters are the suite's, not selected."
@@ -18,10 +19,16 @@ CAPTION = (
 
 
 def as_given(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials with hyper-parameters as given, not drawn, and trained on all environments; all, if none is."""
-    given = frame[frame["draw"] == 0] if "draw" in frame else frame
-    whole = given[given["held_out"].isna()] if "held_out" in given else given
-    return whole if len(whole) else given
+    """Return the trials with hyper-parameters as given, not drawn, and trained on all environments where some are."""
+    return on_all_environments(frame[frame["draw"] == 0] if "draw" in frame else frame)
+
+
+def on_all_environments(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials without those that leave out an environment, where others of their method do not."""
+    if "held_out" not in trials:
+        return trials
+    whole = trials["held_out"].isna()
+    return trials[whole | ~whole.groupby([trials[column] for column in METHOD]).transform("any")]
 
 
 def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:

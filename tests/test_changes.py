@@ -4,7 +4,7 @@ import pytest
 
 from irmbench.changes import Changes, change
 from irmbench.errors import UserError
-from irmbench.suite import parse, trials
+from irmbench.suite import load_suite, parse, trials
 
 TWO = """
 name = "two"
@@ -90,6 +90,16 @@ def test_a_method_that_the_suite_does_not_name_joins_every_experiment_where_none
 
 def test_a_method_that_the_suite_does_not_name_joins_only_open_experiments():
     assert [ids(e.methods) for e in changed(OPEN, methods=["irmv1", "zero"])] == [["irmv1", "zero"], ["irmv1"]]
+
+
+def test_a_method_that_the_suite_does_not_name_takes_no_other_methods_name():
+    named = CLOSED.replace('methods = [{ id = "irmv1"', 'name = "IRM"\nmethods = [{ id = "irmv1"')
+    assert [experiment.methods for experiment in changed(named, methods=["drig"])] == [["drig"]]
+
+
+def test_a_method_is_refused_where_every_experiment_is_one_methods_own():
+    with pytest.raises(UserError, match="'vrex' cannot join: every experiment here is one method's own"):
+        change(load_suite("unit-tests-paper"), Changes(methods=["vrex"]))
 
 
 def test_a_method_asked_for_alone_is_not_joined_by_a_users_own(write_plugin):

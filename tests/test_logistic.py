@@ -141,3 +141,37 @@ def test_linear_starts_are_those_of_a_linear_layer_and_one_for_every_draw():
     assert bound <= 10**-0.5
     assert rows.abs().max() <= 10**-0.5
     assert_close(rows[0].square().mean(), torch.tensor(1 / 30.0).double(), rtol=0.05, atol=0.0)
+
+
+class OfPredictions(Method):
+    def objective(self, env):
+        return (env.predictions - env.targets).square().mean()
+
+
+class OfGradientNorm(Method):
+    """Its direction needs the second derivative of the gradient, which the compiled loops do not have."""
+
+    def objective(self, env):
+        norm = grad(lambda at: env.at(at).gradient.square().sum())(env.coefficients)
+        return env.risk.mean() + norm.square().sum()
+
+
+@pytest.mark.parametrize(
+    "of", [OfPredictions, OfGradientNorm, method("birm")], ids=lambda of: getattr(of, "__name__", "BIRM")
+)
+def test_what_compiled_loops_cannot_tell_is_told_by_examples(of, monkeypatch):
+    data, asked = dataset("unit_test_2", n=1400), of() if isinstance(of, type) else of
+    one = batch(data, [asked], Solver("official", steps=2), [0])
+    found = descent.descend(one).coefficients
+    monkeypatch.setattr(descent, "MANY", 10**9)
+    assert_close(found, descent.descend(one).coefficients, rtol=1e-9, atol=0)
+
+
+def test_risks_are_twice_differentiable(examples):
+    one = Examples(examples.inputs[0], examples.targets[0], intercept=True, logistic=True)
+    at = torch.randn(5, dtype=torch.float64)
+
+    def curved(data, face):
+        return grad(lambda q: grad(lambda p: face(data, Method(), p).risk.sum())(q).square().sum())(at)
+
+    assert_close(curved(sign(one), SignedEnvironments), curved(one, ExampleEnvironments), **SINGLE)

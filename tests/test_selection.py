@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 
 from irmbench.candidates import Selected
+from irmbench.changes import Changes, change
 from irmbench.published import compare, published
 from irmbench.selection import select, weigh
 from irmbench.selection_views import comparison_markdown, markdown, tables
 from irmbench.statistics import RESAMPLES
+from irmbench.suite import load_suite
 
 
 def trial(seed, draw, **values):
@@ -172,13 +174,15 @@ def test_cells_that_agree_to_the_printed_digit_are_not_far_though_neither_varies
 def test_a_cell_that_the_run_has_not_is_left_out_and_what_is_far_comes_first():
     assert not len(compare(select(frame()), cells(method="other")))
     text = comparison_markdown(compare(select(frame()), cells(mean="9.5")))
-    assert text.startswith("# Beside the published tables\n\n0 of 1 published cells")
+    assert text.startswith(
+        "# Beside the published tables\n\nWithin 3 combined standard errors lie 0 of 1 published cells;"
+    )
     assert text.index("## Beyond 3") < text.index("## a paper")
 
 
 @pytest.mark.parametrize(("suite", "count"), [("unit-tests-paper", 132), ("irm-paper-chain", 12)])
 def test_published_cells_are_each_there_once_and_of_means_that_the_average_confirms(suite, count):
-    known = published(suite)
+    known = published(load_suite(suite))
     assert len(known) == count
     assert not known.duplicated(["dataset_label", "method", "left_out", "score", "environment"]).any()
     means = known.assign(mean=known["mean"].astype(float)).pivot_table(
@@ -189,4 +193,36 @@ def test_published_cells_are_each_there_once_and_of_means_that_the_average_confi
 
 
 def test_a_suite_with_no_published_table_has_no_cells():
-    assert published("quick") is None
+    assert published(load_suite("quick")) is None
+
+
+def test_a_method_that_is_not_run_as_published_is_not_compared():
+    changed = change(load_suite("unit-tests-paper"), Changes(values=["methods.irmv1.variant=scale_sq"]))
+    assert set(published(changed)["method"]) == set(published(load_suite("unit-tests-paper"))["method"]) - {"IRMv1"}
+
+
+def test_a_part_of_the_suite_is_compared_as_the_whole():
+    part = change(load_suite("unit-tests-paper"), Changes(seeds=3, methods=["erm"], datasets=["unit_test_1"]))
+    assert set(published(part)["method"]) == {"ERM"}
+
+
+def test_cells_from_memory_are_counted_apart():
+    both = pd.concat([cells(mean="20.5"), cells(mean="9.5", source="from memory and not checked")])
+    text = comparison_markdown(compare(select(frame()), both))
+    assert "1 of 1 published cells, 0 of 1 cells quoted from memory" in text
+
+
+def test_defaults_that_failed_for_a_seed_are_no_protocol():
+    trials = [trial(seed, draw) for seed in range(4) for draw in range(4)]
+    trials[4] |= {"status": "failed", "distance": np.nan, "error_causal": np.nan, "error_noncausal": np.nan}
+    trials[4] |= {"validation_risk": None, "test_risk": None}
+    assert "defaults" not in selected_draws(select(frame(trials)))
+
+
+def test_environments_held_out_count_without_risks_on_fresh_examples():
+    whole = [trial(seed, draw, validation_risk=None, test_risk=None) for seed in range(4) for draw in range(4)]
+    parts = [
+        trial(seed, draw, held_out=e, held_out_risk=[abs(draw - 1.0)], validation_risk=None, test_risk=None)
+        for seed in range(4) for draw in range(4) for e in range(2)
+    ]  # fmt: skip
+    assert selected_draws(select(frame(whole + parts)))["leave one out"] == 1
