@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from irmbench.fields import FIRST_SEED
 from irmbench.interface import Loss, Method, Solver, Truth, stream
 from irmbench.logistic import Signed
 from irmbench.moments import Examples, Moments, compress
@@ -120,8 +121,9 @@ class Batch:
         P, start = self.data.dimension, self.solver.start
         if start != "linear":
             return torch.full((P,), start, dtype=torch.float64)
+        generator = torch.Generator().manual_seed(FIRST_SEED + draw)
         bound = (P - self.data.intercept) ** -0.5
-        return torch.from_numpy(stream("start", draw).uniform(-bound, bound, P))
+        return torch.empty(P).uniform_(-bound, bound, generator=generator).double()
 
     def _parameters(self, points: list[Tensor]) -> Tensor:
         return torch.stack([self.method.parameters(point.to(self.device), self.environments) for point in points])

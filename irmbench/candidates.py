@@ -140,9 +140,17 @@ class Selected:
 
     @property
     def shares(self) -> Array:
-        """The part of the seeds that every candidate is selected for, [H]."""
-        shares: Array = np.bincount(self.of_seeds, minlength=self._criterion.shape[1]) / len(self.of_seeds)
+        """The part of the seeds that every candidate is selected for, or of their resamples if one is for all, [H]."""
+        places = self.of_seeds if self._each_seed else self._of_resamples
+        shares: Array = np.bincount(places, minlength=self._criterion.shape[1]) / len(places)
         return shares
+
+    @cached_property
+    def _of_resamples(self) -> Places:
+        """The one candidate that every resample of the seeds selects."""
+        usable = np.flatnonzero(np.isfinite(self._criterion[0]))
+        selected: Places = usable[(self._resamples @ self._criterion[:, usable]).argmin(1)]
+        return selected
 
     @cached_property
     def _resamples(self) -> Array:
@@ -160,8 +168,8 @@ class Selected:
             means = self._resamples @ own
         else:
             usable = np.isfinite(self._criterion[0])
-            best = (self._resamples @ self._criterion[:, usable]).argmin(1)
-            means = np.take_along_axis(self._resamples @ values[:, usable], best[:, None], 1)[:, 0]
+            resampled = self._resamples @ np.where(usable, values, 0.0)
+            means = np.take_along_axis(resampled, self._of_resamples[:, None], 1)[:, 0]
         low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if len(own) > 1 else (np.nan, np.nan)
         numbers = {"mean": own.mean(), "sd": own.std(), "median": np.median(own), "low": low, "high": high}
         return {name: float(number) for name, number in numbers.items()} | {"n": len(own)}

@@ -10,13 +10,11 @@ from msgspec import Struct, structs
 
 from irmbench import fields
 from irmbench.errors import UserError, suggest
+from irmbench.fields import FIRST_SEED
 from irmbench.interface import Loss, Method, Search, Solver, stream
 from irmbench.parameters import Table, checked, instances, split
 
 SOLVERS = ("official", "converged", "population")
-# Seeds of a suite's searches, and their generator, are those of the Linear Unit Tests' code (Aubin et al. 2021,
-# InvarianceUnitTests at e717c2ff36): from the same distributions come the very draws of the published tables.
-FIRST_SEED = 1000
 LARGEST = 300.0  # bound of a range: 10 to its power is still a number
 SEARCHED_SOLVER = {f.name for f in dataclasses.fields(Solver)}
 

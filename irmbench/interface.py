@@ -62,7 +62,7 @@ class Solver:
     weight_decay: float = hyper(0.0, "times the parameters, added to the direction of sgd and adam", low=0)
     steps: int = hyper(10_000, "updates of sgd and adam", low=1)
     start: float | Literal["linear"] = hyper(
-        1.0, "every coefficient's first value under sgd and adam, or linear: drawn as torch.nn.Linear draws them"
+        1.0, "every coefficient's first value under sgd and adam, or linear: torch.nn.Linear's, of the draw's seed"
     )
     data: Literal["sample", "population"] = "sample"
     reset_at: int | None = hyper(

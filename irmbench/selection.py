@@ -47,7 +47,7 @@ def weigh(frame: pd.DataFrame, each_seed: bool = False) -> pd.DataFrame:
 
     frame: as in `select`. Columns: ``KEY``, candidate, the means over seeds of test_risk (averaged over environments)
     and of the errors of coefficients, n (seeds with a result), and for every protocol the part of the seeds for which
-    it selects the candidate.
+    it selects the candidate, or where one is selected for all of them, the part of their resamples.
     """
     return pd.DataFrame([row for key, candidates in contests(frame) for row in _weighed(key, candidates, each_seed)])
 

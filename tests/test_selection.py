@@ -131,6 +131,14 @@ def test_every_candidate_is_weighed_with_the_part_of_the_seeds_that_selects_it()
     assert list(table["error_causal"]) == [10.0 * d + 1.5 for d in range(4)]
 
 
+def test_a_near_tie_shows_in_how_often_resampled_seeds_select_each_candidate():
+    closely = np.random.default_rng(0).standard_normal((50, 1)) * [0.0, 1.0, 0.0] + [0.1, 0.05, 5.0]
+    shares = Selected(closely, each_seed=False).shares
+    assert shares.sum() == pytest.approx(1.0)
+    assert min(shares[0], shares[1]) > 0.1
+    assert shares[2] == 0.0
+
+
 def test_trials_with_nothing_to_select_give_no_rows():
     assert not len(select(frame([trial(s, 0, validate=False) for s in range(3)])))
     assert not len(select(pd.DataFrame([{"status": "ok", "draw": 0}])))
