@@ -98,6 +98,11 @@ def strata(scores: Array) -> list[Array]:
     return [scores[np.ix_(seeds, (there == seeds).all(1))] for seeds in np.unique(there, axis=0) if seeds.any()]
 
 
+def median_interval(values: Array, seed: int = 0) -> Interval:
+    """Return the median of replicates [n] and its percentile bootstrap interval."""
+    return stratified_interval(strata(values[:, None]), median, seed)
+
+
 def wins(scores: Array, others: Array) -> Array:
     """Return 1 where a score is smaller than the other one, 0.5 where they tie, 0 where it is larger; of NaN, NaN.
 
