@@ -5,8 +5,8 @@ fail. Where a method does not apply it has no run, and is compared on the runs t
 six decimals tie.
 
     distance      the median over runs
-    skill         the interquartile mean over runs of 1 - distance / (distance of least squares on the same data)
-    improvement   the probability of a smaller distance than least squares' on the same data, ties counted half
+    skill         the interquartile mean over runs of 1 - distance / (distance of erm on the same data)
+    improvement   the probability of a smaller distance than erm's on the same data, ties counted half
     p, effect     Wilcoxon's signed-rank test over data seeds, adjusted after Holm within a class, and the rank-biserial
                   correlation, above 0 where closer to the causes; a seed's difference is the median over its datasets
     rank          among the methods that run on the same data; the mean over each dataset family, then over families
@@ -45,8 +45,9 @@ def standings(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
     frame: trials as ``irmbench.load`` returns them; of random draws of hyper-parameters the first is taken. ``seed`` is
     the bootstrap's. Columns: ``COLUMNS``. ``best`` has the smallest median of the methods on all the class's datasets,
-    oracles aside; ``tied`` are it and those of them that are not significantly worse. What is undefined is NaN: all
-    against least squares where it was not run, intervals and tests of a single seed, tests and ranks of oracles.
+    oracles aside; ``tied`` are it and those of them that are not significantly worse, which is all of them where seeds
+    are few: n seeds show no p below 2^(1 - n). What is undefined is NaN: all beside erm where it was not run, intervals
+    and tests of a single seed, tests and ranks of oracles.
     """
     runs = _runs(frame)
     everywhere = pd.concat([runs, runs.assign(assumption_class=ALL)])
@@ -59,7 +60,7 @@ def standings(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def _runs(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return trials, each once, with their score (inf: failed; NaN: none) and that of least squares, ``erm``."""
+    """Return trials, each once, with their score (inf: failed; NaN: none), and erm's on the same data."""
     runs = one_row_a_method(as_given(frame)).drop_duplicates([*KEY, *RUN])
     ok = runs["status"] == "ok"
     # Where no trial has coefficients to compare, a failure is no distance either.
@@ -71,7 +72,7 @@ def _runs(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_erm(runs: pd.DataFrame, same: list[str]) -> pd.Series:
-    """Return, for every run, the score of least squares that is the same in some columns; the first if several are."""
+    """Return, for every run, the score of the erm that is the same in some columns; the first if there are several."""
     erm = runs[runs["method_label"] == "erm"].drop_duplicates(same).set_index(same)["score"].rename("found")
     return runs.join(erm, on=same)["found"]
 

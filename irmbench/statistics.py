@@ -20,6 +20,7 @@ RESAMPLES = 2_000
 LEVEL = 0.95
 QUANTILES = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 TRIM = 0.25
+BLOCK = 2**22  # scores that are resampled at a time
 
 Statistic = Callable[[Array], Array]  # scores [..., n] to their aggregates [...]
 
@@ -77,7 +78,8 @@ def geometric_mean(scores: Array) -> Array:
 def stratified_interval(strata: Sequence[Array], statistic: Statistic, seed: int = 0) -> Interval:
     """Return a statistic of all scores of strata [S, K], and its percentile bootstrap interval.
 
-    Scores may be infinite, not NaN. Without scores all is NaN; the interval is NaN if a stratum has a single seed.
+    Scores may be infinite, not NaN. Without scores all is NaN; the interval is NaN if a stratum has a single seed. It
+    has no width where no resample differs, as of runs that all won, however few they are.
     """
     if not strata:
         return Interval(np.nan, np.nan, np.nan)
@@ -85,11 +87,17 @@ def stratified_interval(strata: Sequence[Array], statistic: Statistic, seed: int
     if min(map(len, strata)) < 2:
         return Interval(value, np.nan, np.nan)
     rng = np.random.default_rng(seed)
-    drawn = [stratum[rng.integers(len(stratum), size=(RESAMPLES, len(stratum)))] for stratum in strata]
-    resampled = statistic(np.concatenate([scores.reshape(RESAMPLES, -1) for scores in drawn], axis=1))
+    blocks = np.array_split(np.arange(RESAMPLES), 1 + RESAMPLES * sum(stratum.size for stratum in strata) // BLOCK)
+    resampled = np.concatenate([statistic(_resample(strata, len(block), rng)) for block in blocks])
     # A resample's own value, not one between two of them: one of the two may be infinite.
     low, high = np.quantile(resampled, QUANTILES, method="inverted_cdf")
     return Interval(value, float(low), float(high))
+
+
+def _resample(strata: Sequence[Array], times: int, rng: np.random.Generator) -> Array:
+    """Return the scores of resamples, [times, n]."""
+    drawn = [stratum[rng.integers(len(stratum), size=(times, len(stratum)))] for stratum in strata]
+    return np.concatenate([scores.reshape(times, -1) for scores in drawn], axis=1)
 
 
 def strata(scores: Array) -> list[Array]:
