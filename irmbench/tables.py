@@ -37,7 +37,7 @@ def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     Columns: ``ROW``, assumption_class, distance, low, high, n (seeds), seconds (median, a trial's part of its batch),
     oracle, datasets, failed, not_applicable (trials).
     """
-    cells = _one_row_a_method(frame).groupby([*ROW, "assumption_class"], sort=False)
+    cells = one_row_a_method(frame).groupby([*ROW, "assumption_class"], sort=False)
     table = pd.DataFrame([dict(zip([*ROW, "assumption_class"], key, strict=True)) | _cell(cell) for key, cell in cells])
     rank = table.groupby(["solver", "assumption_class"])["distance"].rank()
     mean_rank = table.assign(rank=rank).groupby(ROW)["rank"].transform("mean").fillna(np.inf)
@@ -71,7 +71,7 @@ def n_words(counts: pd.Series) -> str:
     return f"n = {low}" if low == high else f"n = {low} to {high}"
 
 
-def _one_row_a_method(frame: pd.DataFrame) -> pd.DataFrame:
+def one_row_a_method(frame: pd.DataFrame) -> pd.DataFrame:
     """Return trials, those that do not apply being as if solved like the method's others."""
     frame = frame.assign(distance=frame.get("distance", np.nan))
     solved = frame[frame["solved_by"] != ""].groupby(["solver", "method_label"])["solved_by"].first().to_dict()
