@@ -19,6 +19,8 @@ from irmbench import perf_cli
 from irmbench.errors import UserError, suggest
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from irmbench.suite import Suite
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -113,12 +115,13 @@ def list_(
 @app.command()
 def show(folder: Annotated[Path, typer.Argument(help="the folder of a run")], form: AsFormat = Format.terminal) -> None:
     """Print the leaderboard of a run."""
-    from irmbench.provenance import asked_for, planned_suite, planned_trials
+    from irmbench.leaderboard_views import trials_of
+    from irmbench.provenance import planned_suite, planned_trials
 
-    records = asked_for(folder)
-    _print_run(records, planned_suite(folder), form)
-    if (planned := planned_trials(folder)) and len(records) < planned:
-        note = f"incomplete: {len(records):,} of {planned:,} trials; the command that started the run resumes it"
+    frame = trials_of(folder)
+    _print_run(frame, planned_suite(folder), form)
+    if (planned := planned_trials(folder)) and len(frame) < planned:
+        note = f"incomplete: {len(frame):,} of {planned:,} trials; the command that started the run resumes it"
         typer.echo(note, err=True)
 
 
@@ -203,21 +206,23 @@ def rerun(
 
 
 def _run(suite: str, **options: Any) -> None:
+    import pandas as pd
+
     from irmbench import runner
     from irmbench.suite import load_suite
 
     planned = load_suite(suite)
     summary = runner.run_suite(planned, runner.Options(**options))
-    _print_run(summary.records, planned)
+    _print_run(pd.DataFrame(summary.records), planned)
     typer.echo(str(summary))
     raise typer.Exit(FAILED if summary.statuses.get("failed") else 0)
 
 
-def _print_run(records: list[dict[str, Any]], suite: Suite | None, form: Format = Format.terminal) -> None:
+def _print_run(frame: pd.DataFrame, suite: Suite | None, form: Format = Format.terminal) -> None:
     from irmbench.leaderboard_views import run_view
     from irmbench.terminal import show
 
-    show(run_view(records, suite), form)
+    show(run_view(frame, suite), form)
 
 
 def _names(option: str, text: str) -> tuple[str, ...]:

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from irmbench.paired import Comparison, holm, signed_rank
+from irmbench.standings import CLASS, KEY
 from irmbench.statistics import LEVEL, mean_interval, median, stratified_interval
-from irmbench.tables import ROW, as_given
+from irmbench.tables import as_given
 
 TRIAL = ["dataset", "dataset_params", "data_seed", "method", "method_params", "solver", "solver_params", "held_out"]
-KEY = [*ROW, "assumption_class"]
 TOLERANCE = 1e-6  # distances that differ by less, absolutely or relatively, are equal: what a solver leaves open
 NAMED = {"method_label": "methods", "dataset_label": "datasets", "solver": "solvers", "data_seed": "data seeds"}
 COLUMNS = [
@@ -69,8 +69,8 @@ def compare_runs(pairs: Pairs) -> pd.DataFrame:
     pairs. Columns: ``COLUMNS``.
     """
     rows = [dict(zip(KEY, key, strict=True)) | _row(of) for key, of in pairs.both.groupby(KEY, sort=False)]
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    for _, places in table.groupby(["solver", "assumption_class"]).groups.items():
+    table = pd.DataFrame(rows, columns=COLUMNS).sort_values(CLASS, kind="stable", ignore_index=True)
+    for _, places in table.groupby(CLASS).groups.items():
         table.loc[places, "p"] = holm(table.loc[places, "p"].to_numpy(float))
     significant = table["p"] < 1 - LEVEL
     table.loc[significant, "verdict"] = np.where(table.loc[significant, "effect"] < 0, "better", "worse")
@@ -80,17 +80,15 @@ def compare_runs(pairs: Pairs) -> pd.DataFrame:
 def _row(pairs: pd.DataFrame) -> dict[str, Any]:
     a, b = pairs["score_a"], pairs["score_b"]
     equal = np.isclose(a, b, rtol=TOLERANCE, atol=TOLERANCE)
-    # Where one dataset fails and another no longer does, the median of both is no number: a tie.
+    # Where one dataset fails in one run and another in the other, the median of both is no number: a tie.
     of_seeds = (b - a).mask(equal, 0.0).groupby(pairs["data_seed"]).median().fillna(0.0).to_numpy()
     test = Comparison(np.nan, 0.0) if equal.all() else signed_rank(of_seeds)
-    average = mean_interval(of_seeds[np.isfinite(of_seeds)])
+    middle, average = stratified_interval([of_seeds[:, None]], median), mean_interval(of_seeds[np.isfinite(of_seeds)])
     return {
-        "datasets": pairs["dataset_label"].nunique(),
-        "n": len(of_seeds),
-        "pairs": len(pairs),
+        **{"datasets": pairs["dataset_label"].nunique(), "n": len(of_seeds), "pairs": len(pairs)},
         **{"failed_a": int(np.isinf(a).sum()), "failed_b": int(np.isinf(b).sum())},
         **{"distance_a": float(a.median()), "distance_b": float(b.median())},
-        **dict(zip(COLUMNS[11:14], stratified_interval([of_seeds[:, None]], median), strict=True)),
+        **{"median": middle.value, "median_low": middle.low, "median_high": middle.high},
         **{"mean": average.mean, "mean_low": average.low, "mean_high": average.high},
         **{"p": test.p, "effect": test.effect, "verdict": "same" if equal.all() else "unclear"},
     }

@@ -11,11 +11,11 @@ import pandas as pd
 from irmbench.comparison import TOLERANCE, Pairs, compare_runs, origins, pair, unshared
 from irmbench.errors import UserError
 from irmbench.formats import Cell, Row, Table, Tone, View, interval
-from irmbench.provenance import asked_for
+from irmbench.leaderboard_views import trials_of
 from irmbench.statistics import LEVEL
-from irmbench.tables import n_words
+from irmbench.tables import few_words, n_words
 
-COLUMNS = ("method", "A", "B", "median of B - A", "mean", "p", "n", "verdict")
+COLUMNS = ("method", "A", "B", "median of B - A", "mean of B - A", "p", "n", "verdict")
 NOTE = (
     "A, B: medians of ||b - b*|| / ||b*|| over the class's datasets and data seeds. B - A: of n data seeds, each the "
     f"median over the class's datasets of paired differences, the median and the mean with {LEVEL:.0%} percentile "
@@ -25,16 +25,11 @@ NOTE = (
     "Hyper-parameters are the suite's, not selected."
 )
 TONES: dict[str, Tone] = {"better": "good", "worse": "bad", "unclear": "", "same": "quiet"}
-FEWEST = 6  # data seeds of which a signed-rank test can be significant at 5%: 2 / 2^6
 
 
 def folders_view(first: Path, second: Path) -> View:
     """Return the runs of two folders side by side."""
-    frames = [pd.DataFrame(asked_for(folder)) for folder in (first, second)]
-    for folder, frame in zip((first, second), frames, strict=True):
-        if not len(frame):
-            raise UserError(f"{folder}: the run has no records yet")
-    return comparison_view(*frames, names=(str(first), str(second)))
+    return comparison_view(trials_of(first), trials_of(second), (str(first), str(second)))
 
 
 def comparison_view(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> View:
@@ -49,8 +44,10 @@ def comparison_view(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) ->
     sections: dict[str, list[Row]] = {}
     for row in table.to_dict("records"):
         sections.setdefault(f"{row['solver']}: {row['assumption_class']}", []).append(_row(row))
-    about = [f"A: {names[0]}. B: {names[1]}.", _difference(origins(a), origins(b)), *_counts(pairs, table), NOTE]
-    return View("Two runs compared on the trials they share", " ".join(about), [Table(COLUMNS, sections)], table)
+    title = f"{names[1]} (B) beside {names[0]} (A), on the trials they share"
+    facts = (_difference(origins(a), origins(b)), *_counts(pairs, table))
+    note = f"{NOTE} {n_words(table['n'])}.{few_words(table['n'])}"
+    return View(title, note, [Table(COLUMNS, sections)], table, facts=facts)
 
 
 def _row(row: dict[Any, Any]) -> Row:
@@ -69,7 +66,9 @@ def _row(row: dict[Any, Any]) -> Row:
 def _difference_cell(row: dict[Any, Any], statistic: str) -> Cell:
     if row["verdict"] == "same":
         return Cell("0", tone="quiet")
-    return Cell(f"{row[statistic]:z+.3f}", interval(row[f"{statistic}_low"], row[f"{statistic}_high"], "z+.3f"))
+    if np.isnan(row[statistic]):
+        return Cell("")  # a mean of nothing but failures
+    return Cell(f"{row[statistic]:+z.3f}", interval(row[f"{statistic}_low"], row[f"{statistic}_high"], "+z.3f"))
 
 
 def _failed(trials: int) -> tuple[str, ...]:
@@ -77,13 +76,10 @@ def _failed(trials: int) -> tuple[str, ...]:
 
 
 def _counts(pairs: Pairs, table: pd.DataFrame) -> list[str]:
-    """Return how many pairs there are and what is left out, and what cannot be told of few seeds."""
+    """Return how many pairs there are, with which verdicts, and what only one run has."""
     counts = table["verdict"].value_counts()
     rows = ", ".join(f"{counts[verdict]} {verdict}" for verdict in TONES if verdict in counts)
-    said = [f"{len(pairs.both):,} pairs, {n_words(table['n'])}; rows: {rows}.", *_unshared(pairs)]
-    if table["n"].min() < FEWEST:
-        said.append(f"Of fewer than {FEWEST} data seeds no difference can be significant.")
-    return said
+    return [f"{len(pairs.both):,} pairs of trials; rows: {rows}.", *_unshared(pairs)]
 
 
 def _unshared(pairs: Pairs) -> list[str]:
@@ -102,5 +98,5 @@ def _difference(a: dict[str, str], b: dict[str, str]) -> str:
         f"{kind} ({a.get(kind, 'unknown')} → {b.get(kind, 'unknown')})" for kind in kinds if a.get(kind) != b.get(kind)
     ]
     alike = [f"{kind} {a[kind]}" for kind in kinds if a.get(kind) == b.get(kind)]
-    said = f"They differ in {', '.join(differing)}" if differing else "They were made alike"
-    return f"{said}; alike: {', '.join(alike)}." if alike else f"{said}."
+    said = f"A → B: {', '.join(differing)}; the same" if differing else "Made by the same"
+    return f"{said}: {', '.join(alike) or 'nothing else'}."

@@ -59,6 +59,7 @@ class View:
         tables: for people.
         data: the same unrounded, for machines.
         legend: what every mark means.
+        facts: sentences on what is shown, for people.
 
     """
 
@@ -67,6 +68,7 @@ class View:
     tables: list[Table]
     data: pd.DataFrame
     legend: Mapping[Mark, str] = field(default_factory=dict)
+    facts: tuple[str, ...] = ()
 
 
 def interval(low: float, high: float, digits: str = ".3f") -> str:
@@ -122,16 +124,16 @@ def csv(view: View) -> str:
 
 
 def json(view: View) -> str:
-    """Return a JSON object with title, note and rows; a number that is undefined is null."""
+    """Return a JSON object with title, facts, note and rows; a number that is undefined or infinite is null."""
     note = caption(view, {"best": "best", "tied": "tied"}, str)
-    content = {"title": view.title, "note": note, "rows": view.data.to_dict("records")}
+    content = {"title": view.title, "facts": view.facts, "note": note, "rows": view.data.to_dict("records")}
     return msgspec.json.format(msgspec.json.encode(content), indent=1).decode() + "\n"
 
 
 def markdown(view: View) -> str:
     """Return a view as Markdown, its tables as GitHub's dialect has them."""
     note = caption(view, {"best": "**Bold**", "tied": "†"}, _markdown_text)
-    parts = [f"# {_markdown_text(view.title)}", note]
+    parts = [f"# {_markdown_text(view.title)}", *map(_markdown_text, view.facts), note]
     for table in view.tables:
         parts += [f"## {_markdown_text(table.title)}"] if table.title else []
         parts.append("\n".join(_markdown_lines(table)))

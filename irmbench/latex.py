@@ -2,6 +2,7 @@ r"""Tables as LaTeX: ``table`` environments with booktabs' rules, for ``\usepack
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from irmbench.formats import LABEL, Cell, Row, Table, View, caption, one_line, panels, widths
 
 LINE = 80  # characters in \footnotesize of the text width that LaTeX's article has
-PAGE = 28  # rows, most of them of two lines
+PAGE = 44  # lines that leave room for a caption
 COMMANDS = {
     **{c: f"\\{c}" for c in "&%$#{}"},
     **{"_": r"\_\allowbreak{}", "=": r"=\allowbreak{}", "\\": r"\textbackslash{}", "|": r"\textbar{}"},
@@ -27,13 +28,15 @@ GREEK = {
 
 
 def latex(view: View) -> str:
-    """Return a view as LaTeX, each table with its caption; a long one on several pages, a wide one in parts."""
+    """Return a view as LaTeX; what is too wide or too long for a page is in several tables, each with the caption."""
     note = caption(view, {"best": r"\textbf{Bold}", "tied": r"$^{\dagger}$"}, escape)
-    parts = [r"% needs \usepackage{array,booktabs}"]
+    parts = ["\n".join(f"% {one_line(fact)}" for fact in (r"needs \usepackage{array,booktabs}", *view.facts))]
     for table in view.tables:
         title = escape("; ".join(filter(None, (view.title, table.title))))
-        for number, page in enumerate(_pages(table)):
-            parts.append(_environment(page, f"{title}{', continued' if number else ''}. {note}"))
+        pages = [page for panel in panels(table, LINE) for page in _pages(panel)]
+        for number, page in enumerate(pages, 1):
+            part = f" (part {number} of {len(pages)})" if len(pages) > 1 else ""
+            parts.append("\n".join(_environment(page, f"{title}{part}. {note}")))
     return "\n\n".join(parts) + "\n"
 
 
@@ -55,26 +58,25 @@ def _character(c: str) -> str:
 
 
 def _pages(table: Table) -> Iterator[Table]:
-    """Yield a table in parts of at most ``PAGE`` rows."""
+    """Yield a table in parts of at most about ``PAGE`` lines."""
     page: dict[str, list[Row]] = {}
+    used = 0
     for heading, rows in table.sections.items():
         for row in rows:
-            if sum(map(len, page.values())) == PAGE:
+            lines = max(math.ceil(len(row[0].text) / LABEL), *(1 + bool(c.interval) + len(c.remarks) for c in row))
+            if page and used + lines > PAGE:
                 yield Table(table.columns, page)
-                page = {}
+                page, used = {}, 0
+            used += lines + (heading not in page)
             page.setdefault(heading, []).append(row)
     yield Table(table.columns, page)
 
 
-def _environment(table: Table, caption: str) -> str:
-    body = "\n\\par\\medskip\n".join("\n".join(_tabular(part)) for part in panels(table, LINE))
-    head = [
-        "\\begin{table}[htbp]",
-        r"\centering",
-        rf"\caption{{{caption}}}",
-        r"\footnotesize\setlength{\tabcolsep}{2pt}",
-    ]
-    return "\n".join([*head, body, r"\end{table}"])
+def _environment(table: Table, caption: str) -> Iterator[str]:
+    yield from (r"\begin{table}[htbp]", r"\centering", rf"\caption{{{caption}}}", r"\smallskip")
+    yield r"\footnotesize\setlength{\tabcolsep}{2pt}"
+    yield from _tabular(table)
+    yield r"\end{table}"
 
 
 def _tabular(table: Table) -> Iterator[str]:

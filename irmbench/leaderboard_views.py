@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,12 @@ import pandas as pd
 from irmbench.candidates import has_candidates
 from irmbench.errors import UserError
 from irmbench.formats import Cell, Mark, Row, Table, View, interval
+from irmbench.provenance import asked_for
 from irmbench.selection_views import usable_view
 from irmbench.standings import ALL, standings
 from irmbench.statistics import LEVEL
-from irmbench.store import Record
 from irmbench.suite import Selection, Suite
-from irmbench.tables import ROW, as_given, n_words
+from irmbench.tables import ROW, as_given, few_words, n_words
 
 TITLE = "Distance to the causal coefficients (0: recovered, 1: as far as zero)"
 NOTE = (
@@ -33,11 +34,15 @@ LEGEND: dict[Mark, str] = {
 }
 
 
-def run_view(records: list[Record], suite: Suite | None) -> View:
+def trials_of(folder: Path) -> pd.DataFrame:
+    """Return the trials that a folder's last run asked for; raises UserError where there are none yet."""
+    if not (records := asked_for(folder)):
+        raise UserError(f"{folder}: the run has no records yet")
+    return pd.DataFrame(records)
+
+
+def run_view(frame: pd.DataFrame, suite: Suite | None) -> View:
     """Return what selected hyper-parameters score, or the leaderboard where there is nothing to select."""
-    if not records:
-        raise UserError("the run has no records yet")
-    frame = pd.DataFrame(records)
     if has_candidates(frame):
         return usable_view(frame, Selection() if suite is None else suite.selection)
     return leaderboard_view(frame)
@@ -46,9 +51,8 @@ def run_view(records: list[Record], suite: Suite | None) -> View:
 def leaderboard_view(frame: pd.DataFrame) -> View:
     """Return trials, as ``irmbench.load`` returns them, as a row per method and a column per assumption class."""
     board = standings(frame)
-    seconds = as_given(frame)
-    seconds = seconds[seconds["status"] != "not_applicable"].groupby(ROW)["seconds"].median().rename("seconds")
-    board = board.join(seconds, on=ROW)
+    applicable = as_given(frame).query("status != 'not_applicable'")
+    board = board.join(applicable.groupby(ROW)["seconds"].median(), on=ROW)
     classes = sorted(set(board["assumption_class"]) - {ALL})
     most = board.groupby(["solver", "assumption_class"])["datasets"].transform("max")
     sections: dict[str, list[Row]] = {}
@@ -56,7 +60,8 @@ def leaderboard_view(frame: pd.DataFrame) -> View:
         of_class = {row["assumption_class"]: row for row in rows.to_dict("records")}
         cells = (_cell(of_class[name]) if name in of_class else Cell("") for name in classes)
         sections.setdefault(str(solver), []).append((_label(of_class[ALL]), _rank(of_class[ALL]), *cells))
-    note = f"{NOTE} {n_words(board.loc[board['n'] > 0, 'n'])}. n/a: not applicable."
+    counts = board.loc[board["n"] > 0, "n"]
+    note = f"{NOTE} {n_words(counts)}.{few_words(counts)} n/a: not applicable."
     return View(TITLE, note, [Table(("method", "rank", *classes), sections)], board, LEGEND)
 
 

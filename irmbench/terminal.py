@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
 
 from irmbench import formats
 from irmbench.contract import Finding, Verdict
-from irmbench.formats import LABEL, Cell, Mark, Table, Tone, View, one_line, panels, widths
+from irmbench.formats import LABEL, Cell, Mark, Row, Table, Tone, View, one_line, panels, widths
 from irmbench.latex import latex
 
 STYLES: dict[Verdict, str] = {"ok": "green", "broken": "bold red", "not checked": "dim"}
@@ -36,44 +36,43 @@ def show(view: View, form: str) -> None:
 
 def in_terminal(view: View, width: int) -> Group:
     """Return the tables of a view, each in as many parts as the width asks for, and what they show."""
-    parts: list[Text | Grid] = [Text(view.title, "table.title")]
+    parts: list[RenderableType] = [Text(one_line(view.title), "bold"), ""]
     for table in view.tables:
-        parts += [Text(one_line(table.title), "table.title")] if table.title else []
-        parts += _grids(table, width)
-    return Group(*parts, Text(formats.caption(view, SIGNS, one_line), "table.caption"))
+        parts += [Text(one_line(table.title), "italic")] if table.title else []
+        beside = 2 * LABEL + sum(1 + column for column in widths(table, beside=True)[1:]) <= width
+        for part in [table] if beside else panels(table, width):
+            parts += [*_grids(part, width, beside), ""]
+    about = [*map(one_line, view.facts), formats.caption(view, SIGNS, one_line)]
+    return Group(*parts, *(Text(paragraph) for paragraph in about))
 
 
-def _grids(table: Table, width: int) -> Iterator[Grid]:
-    """Yield a table with intervals beside estimates where that fits, else below them, in as many parts as it takes."""
-    _, *others = widths(table, beside=True)
-    if 3 * LABEL + sum(others) + len(others) <= width:
-        yield _grid(table, " ")
-    else:
-        yield from (_grid(part, "\n") for part in panels(table, width))
+def _grids(table: Table, width: int, beside: bool) -> Iterator[RenderableType]:
+    """Yield the header of a table and its sections, all as wide, with intervals beside estimates or below them."""
+    _, *others = widths(table, beside)
+    longest = max(len(row[0].text) for rows in table.sections.values() for row in rows)
+    label = min(max(longest, LABEL), width - sum(1 + column for column in others))
+    columns = list(zip(table.columns, (label, *others), strict=True))
+    yield _grid(columns, [], beside)
+    for number, (heading, rows) in enumerate(table.sections.items()):
+        yield from ([""] if number else []) + ([Text(one_line(heading), "bold")] if heading else [])
+        yield _grid(columns, rows, beside)
 
 
-def _grid(table: Table, between: str) -> Grid:
-    grid = Grid(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
-    for index, name in enumerate(table.columns):
-        if index:
-            grid.add_column(Text(one_line(name)), justify="right", vertical="top")
-        else:
-            grid.add_column(Text(one_line(name)), overflow="fold", min_width=LABEL)
-    for heading, rows in table.sections.items():
-        grid.add_section()
-        if heading:
-            grid.add_row(Text(one_line(heading), "bold"))
-        for row in rows:
-            grid.add_row(*(_text(cell, between) for cell in row))
+def _grid(columns: list[tuple[str, int]], rows: list[Row], beside: bool) -> Grid:
+    grid = Grid(box=box.SIMPLE_HEAD, padding=0, show_edge=False, show_header=not rows)
+    for index, (name, width) in enumerate(columns):
+        grid.add_column(Text(one_line(name)), justify="right" if index else "left", overflow="fold", width=width)
+    for row in rows:
+        grid.add_row(*(_text(cell, beside) for cell in row))
     return grid
 
 
-def _text(cell: Cell, between: str) -> Text:
+def _text(cell: Cell, beside: bool) -> Text:
     text = Text(one_line(cell.text), "bold green" if cell.mark == "best" else TONES[cell.tone])
     if cell.mark:
         text.append(f" {SIGNS[cell.mark]}")
     if cell.interval:
-        text.append(between + cell.interval, "dim")
+        text.append((" " if beside else "\n") + cell.interval, "dim")
     for remark in cell.remarks:
         text.append("\n" + one_line(remark), "dim")
     return text
