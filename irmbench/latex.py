@@ -15,7 +15,16 @@ COMMANDS = {
     **{c: f"\\{c}" for c in "&%$#{}"},
     **{"_": r"\_\allowbreak{}", "=": r"=\allowbreak{}", "\\": r"\textbackslash{}", "|": r"\textbar{}"},
     **{"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}"},
-    **{'"': "''", "`": r"\textasciigrave{}", "’": "'", "–": r"\textendash{}", "—": r"\textemdash{}"},
+    **{
+        '"': "''",
+        "`": r"\textasciigrave{}",
+        "‘": "`",
+        "’": "'",
+        "“": "``",
+        "”": "''",
+        "–": r"\textendash{}",
+        "—": r"\textemdash{}",
+    },
     **{"±": r"$\pm$", "×": r"$\times$", "·": r"$\cdot$", "−": "$-$", "…": r"\ldots{}", "µ": r"$\mu$"},
     **{"≤": r"$\leq$", "≥": r"$\geq$", "→": r"$\to$", "∞": r"$\infty$", "†": r"$\dagger$"},
 }
@@ -54,7 +63,7 @@ def _character(c: str) -> str:
     accents = unicodedata.normalize("NFD", c)[1:]
     if c.isascii() or c in "ßæÆøØœŒłŁ" or (c < "\u0180" and accents not in ("", "\u0328")):
         return c
-    return rf"\texttt{{U+{ord(c):04X}}}"
+    return rf"\texttt{{U+{ord(c):04X}}}\allowbreak{{}}"
 
 
 def _pages(table: Table) -> Iterator[Table]:
