@@ -19,6 +19,8 @@ from irmbench import perf_cli
 from irmbench.errors import UserError, suggest
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from irmbench.suite import Suite
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -38,6 +40,10 @@ class Device(StrEnum):
 
     cpu = "cpu"
     cuda = "cuda"
+
+
+Format = StrEnum("Format", ["terminal", "markdown", "latex", "csv", "json"])
+AsFormat = Annotated[Format, typer.Option("--format", help="what to print; CSV and JSON hold unrounded numbers")]
 
 
 class Commands(TyperGroup):
@@ -107,14 +113,29 @@ def list_(
 
 
 @app.command()
-def show(folder: Annotated[Path, typer.Argument(help="the folder of a run")]) -> None:
+def show(folder: Annotated[Path, typer.Argument(help="the folder of a run")], form: AsFormat = Format.terminal) -> None:
     """Print the leaderboard of a run."""
-    from irmbench.provenance import asked_for, planned_suite, planned_trials
+    from irmbench.leaderboard_views import trials_of
+    from irmbench.provenance import planned_suite, planned_trials
 
-    records = asked_for(folder)
-    _print_tables(records, planned_suite(folder))
-    if (planned := planned_trials(folder)) and len(records) < planned:
-        typer.echo(f"incomplete: {len(records):,} of {planned:,} trials; the command that started the run resumes it")
+    frame = trials_of(folder)
+    _print_run(frame, planned_suite(folder), form)
+    if (planned := planned_trials(folder)) and len(frame) < planned:
+        note = f"incomplete: {len(frame):,} of {planned:,} trials; the command that started the run resumes it"
+        typer.echo(note, err=True)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A", help="the folder of a run")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="the folder of the run that is compared with it")],
+    form: AsFormat = Format.terminal,
+) -> None:
+    """Compare two runs on the trials they share: is B closer to the causal coefficients than A?"""
+    from irmbench.comparison_views import folders_view
+    from irmbench.terminal import show
+
+    show(folders_view(first, second), form)
 
 
 @app.command()
@@ -185,35 +206,23 @@ def rerun(
 
 
 def _run(suite: str, **options: Any) -> None:
+    import pandas as pd
+
     from irmbench import runner
     from irmbench.suite import load_suite
 
     planned = load_suite(suite)
     summary = runner.run_suite(planned, runner.Options(**options))
-    _print_tables(summary.records, planned)
+    _print_run(pd.DataFrame(summary.records), planned)
     typer.echo(str(summary))
     raise typer.Exit(FAILED if summary.statuses.get("failed") else 0)
 
 
-def _print_tables(records: list[dict[str, Any]], suite: Suite | None) -> None:
-    """Print what selected hyper-parameters score, or the leaderboard where there is nothing to select."""
-    import pandas as pd
-    from rich.console import Console
+def _print_run(frame: pd.DataFrame, suite: Suite | None, form: Format = Format.terminal) -> None:
+    from irmbench.leaderboard_views import run_view
+    from irmbench.terminal import show
 
-    from irmbench.candidates import has_candidates
-    from irmbench.selection_views import terminal_tables
-    from irmbench.suite import Selection
-    from irmbench.tables import as_given, leaderboard
-    from irmbench.terminal import leaderboard_table
-
-    if not records:
-        raise UserError("the run has no records yet")
-    frame = pd.DataFrame(records)
-    if has_candidates(frame):
-        for table in terminal_tables(frame, Selection() if suite is None else suite.selection):
-            Console().print(table)
-    else:
-        Console().print(leaderboard_table(leaderboard(as_given(frame))))
+    show(run_view(frame, suite), form)
 
 
 def _names(option: str, text: str) -> tuple[str, ...]:

@@ -11,9 +11,10 @@ import torch
 
 from irmbench.decomposition import decompose
 from irmbench.errors import writing
+from irmbench.formats import markdown
 from irmbench.published import compare, published
 from irmbench.selection import select, weigh
-from irmbench.selection_views import comparison_markdown, markdown
+from irmbench.selection_views import comparison_with_published, selection_view
 from irmbench.standings import standings
 from irmbench.store import Record
 from irmbench.suite import Selection, Suite, Timing
@@ -68,8 +69,8 @@ def _write_selection(folder: Path, frame: pd.DataFrame, suite: Suite | None) -> 
     _write_table(folder / "selection.csv", selected)
     _write_table(folder / "candidates.csv", weigh(frame, selection.each_seed))
     _write_table(folder / "comparison.csv", compared)
-    _write_text(folder / "selection.md", markdown(selected, selection.scores) if len(selected) else "")
-    _write_text(folder / "comparison.md", comparison_markdown(compared) if len(compared) else "")
+    _write_text(folder / "selection.md", markdown(selection_view(selected, selection.scores)) if len(selected) else "")
+    _write_text(folder / "comparison.md", markdown(comparison_with_published(compared)) if len(compared) else "")
     return selected[selected["score"].isin(selection.scores)]
 
 

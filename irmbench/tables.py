@@ -75,6 +75,11 @@ def n_words(counts: pd.Series) -> str:
     return f"n = {low}" if low == high else f"n = {low} to {high}"
 
 
+def few_words(counts: pd.Series) -> str:
+    """Return a warning where some tests of n data seeds cannot be significant at 5%: 2 / 2^n is not below."""
+    return " Where n < 6 no difference can be significant." if (counts < 6).any() else ""
+
+
 def one_row_a_method(frame: pd.DataFrame) -> pd.DataFrame:
     """Return trials, those that do not apply being as if solved like the method's others."""
     frame = frame.assign(distance=frame.get("distance", np.nan))

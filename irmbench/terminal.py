@@ -1,80 +1,89 @@
-"""The leaderboard as a person reads it in a terminal."""
+"""What a person reads in a terminal: views, and a contract suite's verdicts."""
 
 from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Callable, Iterator
+
 from rich import box
-from rich.table import Table
+from rich.console import Console, Group, RenderableType
+from rich.table import Table as Grid
 from rich.text import Text
 
+from irmbench import formats
 from irmbench.contract import Finding, Verdict
-from irmbench.tables import CAPTION, n_words
+from irmbench.formats import LABEL, Cell, Mark, Row, Table, Tone, View, one_line, panels, widths
+from irmbench.latex import latex
 
 STYLES: dict[Verdict, str] = {"ok": "green", "broken": "bold red", "not checked": "dim"}
+TONES: dict[Tone, str] = {"": "", "good": "green", "bad": "red", "quiet": "dim"}
+SIGNS: dict[Mark, str] = {"best": "★", "tied": "†"}
+WRITERS: dict[str, Callable[[View], str]] = {
+    "markdown": formats.markdown,
+    "latex": latex,
+    "csv": formats.csv,
+    "json": formats.json,
+}
 
 
-def leaderboard_table(board: pd.DataFrame) -> Table:
-    """Return a leaderboard with a row per method and solver and a column per assumption class."""
-    classes = list(dict.fromkeys(board["assumption_class"].sort_values()))
-    best = _best(board)
-    board = board.assign(most=_most(board))
-    title = "Distance to the causal coefficients (0: recovered, 1: as far as zero)"
-    table = Table(title=title, caption=_caption(board), caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("method", overflow="fold", min_width=14)
-    for name in classes:
-        table.add_column(name, justify="right")
-    for solver, of_solver in board.groupby("solver", sort=False):
-        table.add_section()
-        table.add_row(Text(str(solver), style="bold"))
-        for (label, solved_by), rows in of_solver.groupby(["method_label", "solved_by"], sort=False):
-            cells = {row["assumption_class"]: _cell(row, index in best) for index, row in rows.iterrows()}
-            name = f"{label} ({solved_by}, {_milliseconds(rows)})" if solved_by else str(label)
-            table.add_row(Text(name), *(cells.get(of_class, Text("")) for of_class in classes))
-    return table
+def show(view: View, form: str) -> None:
+    """Print a view in one of ``WRITERS``' formats, or for any other as wide as the terminal is."""
+    console = Console()
+    if form in WRITERS:
+        console.file.write(WRITERS[form](view))
+    else:
+        console.print(in_terminal(view, console.width))
 
 
-def findings_table(findings: list[Finding]) -> Table:
+def in_terminal(view: View, width: int) -> Group:
+    """Return the tables of a view, each in as many parts as the width asks for, and what they show."""
+    parts: list[RenderableType] = [Text(one_line(view.title), "bold"), ""]
+    for table in view.tables:
+        parts += [Text(one_line(table.title), "italic")] if table.title else []
+        beside = 2 * LABEL + sum(1 + column for column in widths(table, beside=True)[1:]) <= width
+        for part in [table] if beside else panels(table, width):
+            parts += [*_grids(part, width, beside), ""]
+    about = [*map(one_line, view.facts), formats.caption(view, SIGNS, one_line)]
+    return Group(*parts, *(Text(paragraph) for paragraph in about))
+
+
+def _grids(table: Table, width: int, beside: bool) -> Iterator[RenderableType]:
+    """Yield the header of a table and its sections, all as wide, with intervals beside estimates or below them."""
+    _, *others = widths(table, beside)
+    longest = max(len(row[0].text) for rows in table.sections.values() for row in rows)
+    label = min(max(longest, LABEL), width - sum(1 + column for column in others))
+    columns = list(zip(table.columns, (label, *others), strict=True))
+    yield _grid(columns, [], beside)
+    for number, (heading, rows) in enumerate(table.sections.items()):
+        yield from ([""] if number else []) + ([Text(one_line(heading), "bold")] if heading else [])
+        yield _grid(columns, rows, beside)
+
+
+def _grid(columns: list[tuple[str, int]], rows: list[Row], beside: bool) -> Grid:
+    grid = Grid(box=box.SIMPLE_HEAD, padding=0, show_edge=False, show_header=not rows)
+    for index, (name, width) in enumerate(columns):
+        grid.add_column(Text(one_line(name)), justify="right" if index else "left", overflow="fold", width=width)
+    for row in rows:
+        grid.add_row(*(_text(cell, beside) for cell in row))
+    return grid
+
+
+def _text(cell: Cell, beside: bool) -> Text:
+    text = Text(one_line(cell.text), "bold green" if cell.mark == "best" else TONES[cell.tone])
+    if cell.mark:
+        text.append(f" {SIGNS[cell.mark]}")
+    if cell.interval:
+        text.append((" " if beside else "\n") + cell.interval, "dim")
+    for remark in cell.remarks:
+        text.append("\n" + one_line(remark), "dim")
+    return text
+
+
+def findings_table(findings: list[Finding]) -> Grid:
     """Return the verdicts of a contract suite."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    table = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
     for column in ("check", "verdict"):
         table.add_column(column, no_wrap=True)
     table.add_column("what was seen", overflow="fold")
     for finding in findings:
         table.add_row(finding.check, Text(finding.verdict, style=STYLES[finding.verdict]), Text(finding.detail))
     return table
-
-
-def _most(board: pd.DataFrame) -> pd.Series:
-    """Return, for every row, the most datasets that a method of its solver has in its class."""
-    return board.groupby(["solver", "assumption_class"])["datasets"].transform("max")
-
-
-def _milliseconds(rows: pd.DataFrame) -> str:
-    milliseconds = 1e3 * rows["seconds"].mean()
-    return f"{milliseconds:.0f} ms" if milliseconds >= 1 else f"{milliseconds:.1f} ms"
-
-
-def _best(board: pd.DataFrame) -> set[int]:
-    """Return the index of the best row of every solver and class, oracles aside."""
-    competing = board[~board["oracle"] & (board["datasets"] == _most(board))].dropna(subset=["distance"])
-    return set(competing.groupby(["solver", "assumption_class"])["distance"].idxmin())
-
-
-def _cell(row: pd.Series, best: bool) -> Text:
-    if row["n"] == 0:
-        return Text(f"{row['failed']} failed" if row["failed"] else "n/a", style="red" if row["failed"] else "dim")
-    cell = Text(f"{row['distance']:.3f}", style="bold green" if best else "")
-    if not pd.isna(row["low"]):
-        cell.append(f" {row['low']:.3f}–{row['high']:.3f}", style="dim")
-    if row["estimator"] == "median":
-        cell.append(" median", style="yellow")
-    if row["datasets"] < row["most"]:
-        cell.append(f" {row['datasets']} of {row['most']} datasets", style="yellow")
-    if row["failed"]:
-        cell.append(f" {row['failed']} failed", style="red")
-    return cell
-
-
-def _caption(board: pd.DataFrame) -> str:
-    seeds = n_words(board.loc[board["n"] > 0, "n"])
-    return f"{CAPTION} {seeds}. n/a: not applicable. In bold: the best of each column, oracles aside."

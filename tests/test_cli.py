@@ -74,7 +74,8 @@ def asked(monkeypatch):
         seen.append((suite, options))
         record = {"solver": "official", "method_label": "erm", "solved_by": "closed form", "status": "ok"}
         record |= {"seconds": 0.01, "family": "baseline"}
-        record |= {"assumption_class": "any", "dataset_label": "data", "data_seed": 0, "distance": 0.5}
+        record |= {"assumption_class": "any", "dataset": "data", "dataset_label": "data"}
+        record |= {"data_seed": 0, "distance": 0.5}
         return runner.Summary(Path("out"), 1.0, [record], 0, [])
 
     monkeypatch.setattr(runner, "run_suite", run_suite)

@@ -6,9 +6,10 @@ import pytest
 
 from irmbench.candidates import Selected
 from irmbench.changes import Changes, change
+from irmbench.formats import markdown
 from irmbench.published import compare, published
 from irmbench.selection import select, weigh
-from irmbench.selection_views import comparison_markdown, markdown, tables
+from irmbench.selection_views import comparison_with_published, selection_view
 from irmbench.statistics import RESAMPLES
 from irmbench.suite import load_suite
 
@@ -146,13 +147,15 @@ def test_trials_with_nothing_to_select_give_no_rows():
 
 def test_a_method_with_one_candidate_is_in_the_table_of_every_protocol():
     fixed = [trial(s, 0, name="fixed", validate=False, test_risk=None, validation_risk=None) for s in range(4)]
-    shown = dict(tables(select(frame([trial(s, d) for s in range(4) for d in range(4)] + fixed)), ["error_causal"]))
-    assert len(shown) == 4
-    assert all(list(table.columns) == ["M", "fixed"] and "" not in set(table["fixed"]) for table in shown.values())
+    both = frame([trial(s, d) for s in range(4) for d in range(4)] + fixed)
+    shown = selection_view(select(both), ["error_causal"]).tables
+    assert len({table.title for table in shown}) == 4
+    assert all(table.columns == ("dataset", "M", "fixed") for table in shown)
+    assert all(cell.text for table in shown for row in table.sections[""] for cell in row)
 
 
 def test_markdown_names_the_protocol_of_every_table():
-    text = markdown(select(frame()), ["test_risk"])
+    text = markdown(selection_view(select(frame()), ["test_risk"]))
     assert text.count("\n## ") == text.count("; selected by: ") == 4
     assert "| data | 21.5" not in text
     assert "n = 4." in text
@@ -181,7 +184,7 @@ def test_cells_that_agree_to_the_printed_digit_are_not_far_though_neither_varies
 
 def test_a_cell_that_the_run_has_not_is_left_out_and_what_is_far_comes_first():
     assert not len(compare(select(frame()), cells(method="other")))
-    text = comparison_markdown(compare(select(frame()), cells(mean="9.5")))
+    text = markdown(comparison_with_published(compare(select(frame()), cells(mean="9.5"))))
     assert text.startswith(
         "# Beside the published tables\n\nWithin 3 combined standard errors lie 0 of 1 published cells;"
     )
@@ -216,7 +219,7 @@ def test_a_part_of_the_suite_is_compared_as_the_whole():
 
 def test_cells_from_memory_are_counted_apart():
     both = pd.concat([cells(mean="20.5"), cells(mean="9.5", source="from memory and not checked")])
-    text = comparison_markdown(compare(select(frame()), both))
+    text = markdown(comparison_with_published(compare(select(frame()), both)))
     assert "1 of 1 published cells, 0 of 1 cells quoted from memory" in text
 
 
