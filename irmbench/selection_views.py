@@ -85,13 +85,14 @@ def comparison_markdown(compared: pd.DataFrame) -> str:
     )
     parts = [f"# Beside the published tables\n\n{found}"]
     if len(far):
-        parts.append(f"## Beyond {FAR:g}\n\n{_markdown_table(_shown(far))}")
+        parts.append(f"## Beyond {FAR:g}\n\n{_markdown_table(beside(far))}")
     for source, rows in compared.groupby("source", sort=False):
-        parts.append(f"## {source}\n\n{_markdown_table(_shown(rows))}")
+        parts.append(f"## {source}\n\n{_markdown_table(beside(rows))}")
     return "\n\n".join(parts) + "\n"
 
 
-def _shown(compared: pd.DataFrame) -> pd.DataFrame:
+def beside(compared: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of ``published.compare`` as text: means ± standard deviations, and their distance."""
     both = [("published", "published_sd"), ("mean", "sd")]
     texts = {name: compared[name].map("{:.4g}".format) + " ± " + compared[sd].map("{:.2g}".format) for name, sd in both}
     of = compared["environment"].where(compared["environment"] != "", compared["score"])
