@@ -142,7 +142,7 @@ def _place(trials: pd.DataFrame) -> str:
     """Return where a method goes: ``(c, o)``, or of distances that forgive a factor how large they are."""
     ok = trials[trials["status"] == "ok"]
     if 2 * len(ok) <= len(trials):
-        return "where it has no result"
+        return "without a result"
     found, truth, causal = (np.array(ok[name].tolist()) for name in ("coefficients", "truth", "causal"))
     distance = np.linalg.norm(found - truth, axis=1) / np.linalg.norm(truth, axis=1)
     if causal.all() or not np.allclose(distance, ok["distance"]):
@@ -186,4 +186,4 @@ def _as_published(classes: list[_Class]) -> str:
 
 def _words(assumption_class: str) -> str:
     """Return a class of assumptions as part of a sentence."""
-    return " and ".join(WORDS.get(part, part) for part in assumption_class.split(", "))
+    return " and ".join(WORDS.get(part, f"the class is “{part}”") for part in assumption_class.split(", "))
