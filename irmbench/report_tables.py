@@ -13,12 +13,12 @@ from irmbench.decomposition import PARTS
 from irmbench.published import FAR
 from irmbench.selection import CAPTION as SELECTION_CAPTION
 from irmbench.selection_views import beside, tables
+from irmbench.standings import ALL
 from irmbench.statistics import LEVEL
 from irmbench.suite import Selection
 from irmbench.tables import CAPTION, ROW, n_words
 
 NONE = "–"
-ALL = "all classes"
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ def _distance(row: dict[Any, Any]) -> Cell:
         return Cell(", ".join(failed) or "not applicable")
     few = [f"{row['datasets']} of {row['most']} datasets"] if row["datasets"] < row["most"] else []
     cell = estimate(row["distance"], row["low"], row["high"])
-    return replace(cell, below=", ".join(filter(None, [cell.below, *few, *failed])))
+    estimator = "median" if row["estimator"] == "median" else ""
+    return replace(cell, below=", ".join(filter(None, [cell.below, estimator, *few, *failed])))
 
 
 def _by_class(
@@ -121,19 +122,21 @@ def _by_class(
 
 
 def _standings(table: pd.DataFrame) -> Iterator[ReportTable]:
-    interval = f"{LEVEL:.0%} bootstrap interval"
     n = n_words(table["n"])
+    interval = f"{LEVEL:.0%} bootstrap interval"
     note = (
-        "Skill: 1 - distance / distance of ERM on the same dataset and data seed (1: recovered, 0: as far as ERM); "
-        f"interquartile mean and {interval}; {n} data seeds. In bold: the best of its solver and class, and marked ≈ "
-        "what is not significantly worse than the best (Wilcoxon signed-rank, Holm-adjusted); oracles aside."
+        "Skill: 1 - distance / distance of erm on the same dataset and data seed (1: recovered, 0: as far as erm); "
+        f"interquartile mean over datasets and data seeds, and {interval}; {n} data seeds. In bold: the least median "
+        "distance of its solver and class, oracles aside; ≈: not significantly farther than that (Wilcoxon "
+        f"signed-rank, Holm-adjusted, p ≥ {1 - LEVEL:.2g}; n seeds show no p below 2^(1 - n))."
     )
     rows = _by_class(table, _skill, lambda of: {})
     yield ReportTable("standings", "Standings: skill over ERM", note, rows)
     note = (
-        f"Medians and interquartile means with {interval}s; {n} data seeds. Improvement: probability of a smaller "
-        "distance than ERM's on the same data. p: Wilcoxon signed-rank test, Holm-adjusted within a solver and class; "
-        "effect: matched-pairs rank-biserial correlation. Rank: mean over dataset families."
+        f"Distance: median over datasets and data seeds; skill: interquartile mean; {interval}s; {n} data seeds. "
+        "Improvement: probability of a smaller distance than erm's on the same data. p: Wilcoxon signed-rank test over "
+        "data seeds, Holm-adjusted within a solver and class; effect: rank-biserial correlation, above 0 where closer "
+        "to the causes. Rank: mean over dataset families. applicable, failed: trials."
     )
     yield ReportTable("standings-tests", "Standings in full", note, [*map(_standing, table.to_dict("records"))], True)
 
