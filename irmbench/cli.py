@@ -139,6 +139,14 @@ def compare(
 
 
 @app.command()
+def report(folder: Annotated[Path, typer.Argument(help="the folder of a run")]) -> None:
+    """Make a run's tables, plots and report.html again from its records."""
+    from irmbench.report import rebuild
+
+    typer.echo(rebuild(folder))
+
+
+@app.command()
 def identify(
     methods: Annotated[str, typer.Argument(help="only these, separated by commas, and what each finds")] = "",
     out: Annotated[Path | None, typer.Option(help="folder of the table and the heat map [results/identify]")] = None,
@@ -195,12 +203,9 @@ def rerun(
     from irmbench import runner
 
     stored, new = runner.rerun(folder, trial_id)
+    told = ("status", "distance", "coefficients", "error")
     for name, record in (("stored", stored), ("now", new)):
-        values = {
-            key: record.get(key)
-            for key in ("status", "distance", "coefficients", "error")
-            if record.get(key) is not None
-        }
+        values = {key: record[key] for key in told if record.get(key) is not None}
         typer.echo(f"{name:7} {json.dumps(values)}")
     raise typer.Exit(FAILED if new["status"] == "failed" else 0)
 

@@ -43,7 +43,7 @@ def write(folder: Path, records: list[Record], suite: Suite | None = None) -> No
         _write_table(folder / "standings.csv", standings(frame))
         _write_table(folder / "decomposition.csv", parts := decompose(frame))
         selected = _write_selection(folder, frame, suite)
-        timings = pd.read_csv(folder / TIMINGS) if suite is not None and suite.timing is not None else None
+        timings = _timings(folder, suite)
         drawn = plots.save_all(given, folder, timings, _more_figures(parts, selected))
         for old in set((folder / "plots").glob("*.*")) - set(drawn):
             old.unlink()  # of an earlier run with more in it
@@ -72,6 +72,12 @@ def _write_selection(folder: Path, frame: pd.DataFrame, suite: Suite | None) -> 
     _write_text(folder / "selection.md", markdown(selection_view(selected, selection.scores)) if len(selected) else "")
     _write_text(folder / "comparison.md", markdown(comparison_with_published(compared)) if len(compared) else "")
     return selected[selected["score"].isin(selection.scores)]
+
+
+def _timings(folder: Path, suite: Suite | None) -> pd.DataFrame | None:
+    """Return what a suite has timed so far."""
+    asked = suite is not None and suite.timing is not None
+    return pd.read_csv(folder / TIMINGS) if asked and (folder / TIMINGS).exists() else None
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:

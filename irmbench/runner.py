@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import time
 from collections import Counter
@@ -19,10 +18,11 @@ import torch
 from loky import get_reusable_executor
 from tqdm import tqdm
 
-from irmbench import outputs, provenance
+from irmbench import outputs, provenance, report
 from irmbench.changes import Changes, change
-from irmbench.errors import UserError, plain_words
+from irmbench.errors import UserError
 from irmbench.execution import Job, digests, execute, plan, run_job, screen
+from irmbench.reasons import reason
 from irmbench.store import Record, Store
 from irmbench.suite import Suite, Trial, trials
 
@@ -73,18 +73,8 @@ class Summary:
         return "\n".join([f"{counts}{resumed}; {self.seconds:.0f} s", *lines, *self.notices, f"in {self.folder}"])
 
 
-def reason(record: Record) -> str:
-    """Return in one line why a trial has no result, and where in its plugin's file it failed."""
-    error = record["error"].strip()
-    message = error.splitlines()[-1].partition(", at [")[0][:200]
-    places = re.findall(rf'File "([^"]*(?:{record["method"]}|{record["dataset"]})\.py)", line (\d+)', error)
-    where = f" ({places[-1][0]}:{places[-1][1]})" if places else ""
-    words = plain_words(error if "vmap: It looks like" in error else message)
-    return f"{record['status'].replace('_', ' ')}: {record['method']}: {words}{where}"
-
-
 def run_suite(suite: Suite, options: Options) -> Summary:
-    """Run or resume a suite, and write its tables and plots."""
+    """Run or resume a suite, and write its tables, plots and report."""
     started = time.perf_counter()
     _check_device(options.device)
     suite = change(suite, options.changes)
@@ -103,6 +93,7 @@ def run_suite(suite: Suite, options: Options) -> Summary:
     outputs.write(store.folder, records, suite)
     seconds = time.perf_counter() - started
     provenance.finish(store.folder, seconds)
+    report.write(store.folder)
     return Summary(store.folder, seconds, records, len(planned) - len(missing), notices)
 
 

@@ -78,20 +78,22 @@ def comparison_with_published(compared: pd.DataFrame) -> View:
 
 
 def _cells(compared: pd.DataFrame, title: str) -> Table:
-    lines = [
-        tuple(
-            map(
-                Cell,
-                (
-                    row["dataset_label"],
-                    row["method"],
-                    row["environment"] or row["score"],
-                    f"{row['published']:.4g} ± {row['published_sd']:.2g}",
-                    f"{row['mean']:.4g} ± {row['sd']:.2g}",
-                    f"{row['distance']:+.1f}",
-                ),
-            )
-        )
-        for row in compared.to_dict("records")
-    ]
-    return Table(("dataset", "method", "of", "published", "here", "distance"), {"": lines}, title)
+    shown = beside(compared)
+    return Table(tuple(shown.columns), {"": [tuple(map(Cell, row)) for row in shown.astype(str).to_numpy()]}, title)
+
+
+def beside(compared: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of ``published.compare`` as text: means ± standard deviations, and their distance."""
+    both = [("published", "published_sd"), ("mean", "sd")]
+    texts = {name: compared[name].map("{:.4g}".format) + " ± " + compared[sd].map("{:.2g}".format) for name, sd in both}
+    of = compared["environment"].where(compared["environment"] != "", compared["score"])
+    return pd.DataFrame(
+        {
+            "dataset": compared["dataset_label"],
+            "method": compared["method"],
+            "of": of,
+            "published": texts["published"],
+            "here": texts["mean"],
+            "distance": compared["distance"].map("{:+.1f}".format),
+        }
+    )

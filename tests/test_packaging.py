@@ -79,6 +79,10 @@ def test_the_wheel_holds_every_source_file(files):
     assert engine | {f"irmbench/{file}" for file in PLUGINS} == {name for name in files if name.endswith(".py")}
 
 
+def test_the_wheel_holds_what_the_report_is_made_of(files):
+    assert {f"irmbench/data/report/report.{suffix}" for suffix in ("css", "html.j2", "js")} <= set(files)
+
+
 def test_the_wheel_holds_every_suite(files):
     suites = {str(file.relative_to(ROOT)) for file in (ROOT / "irmbench").rglob("*.toml")}
     assert suites
