@@ -27,21 +27,8 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 KINDS = ("methods", "datasets", "suites")
 
 
-class SolverName(StrEnum):
-    """The solvers a suite can name."""
-
-    official = "official"
-    converged = "converged"
-    population = "population"
-
-
-class Device(StrEnum):
-    """Where batches run."""
-
-    cpu = "cpu"
-    cuda = "cuda"
-
-
+SolverName = StrEnum("SolverName", ["official", "converged", "population"])
+Device = StrEnum("Device", ["cpu", "cuda"])
 Format = StrEnum("Format", ["terminal", "markdown", "latex", "csv", "json"])
 AsFormat = Annotated[Format, typer.Option("--format", help="what to print; CSV and JSON hold unrounded numbers")]
 

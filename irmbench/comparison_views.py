@@ -85,7 +85,7 @@ def _counts(pairs: Pairs, table: pd.DataFrame) -> list[str]:
 def _unshared(pairs: Pairs) -> list[str]:
     both = (("A", pairs.only_a, pairs.only_b), ("B", pairs.only_b, pairs.only_a))
     return [
-        f"Only in {name}: {len(only):,} trials: {'; '.join(unshared(only, pd.concat([pairs.both, other])))}."
+        f"Only in {name}, {len(only):,} of its trials: {'; '.join(unshared(only, pd.concat([pairs.both, other])))}."
         for name, only, other in both
         if len(only)
     ]

@@ -39,7 +39,7 @@ def in_terminal(view: View, width: int) -> Group:
     parts: list[RenderableType] = [Text(one_line(view.title), "bold"), ""]
     for table in view.tables:
         parts += [Text(one_line(table.title), "italic")] if table.title else []
-        beside = 2 * LABEL + sum(1 + column for column in widths(table, beside=True)[1:]) <= width
+        beside = 2 * LABEL + sum(2 + column for column in widths(table, beside=True)[1:]) <= width
         for part in [table] if beside else panels(table, width):
             parts += [*_grids(part, width, beside), ""]
     about = [*map(one_line, view.facts), formats.caption(view, SIGNS, one_line)]
@@ -48,7 +48,7 @@ def in_terminal(view: View, width: int) -> Group:
 
 def _grids(table: Table, width: int, beside: bool) -> Iterator[RenderableType]:
     """Yield the header of a table and its sections, all as wide, with intervals beside estimates or below them."""
-    _, *others = widths(table, beside)
+    _, *others = (column + beside for column in widths(table, beside))  # where there is room, two blanks between
     longest = max(len(row[0].text) for rows in table.sections.values() for row in rows)
     label = min(max(longest, LABEL), width - sum(1 + column for column in others))
     columns = list(zip(table.columns, (label, *others), strict=True))

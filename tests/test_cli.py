@@ -102,6 +102,41 @@ def test_show_prints_the_leaderboard_of_the_run(call):
     assert shown in printed
 
 
+@pytest.mark.parametrize("form", ["markdown", "latex", "csv", "json"])
+def test_show_prints_a_format_and_nothing_else(call, form):
+    call(*RUN)
+    code, shown, err = call("show", "out", "--format", form)
+    assert (code, err) == (0, "")
+    assert "vrex" in shown
+    assert shown.startswith({"markdown": "# ", "latex": "% needs", "csv": "solver,", "json": "{\n"}[form])
+
+
+def test_show_of_an_incomplete_run_says_so_beside_pure_data(call, folder):
+    call(*RUN)
+    (shard,) = (folder / "out" / "records").glob("*.jsonl")
+    shard.write_text("".join(shard.read_text().splitlines(keepends=True)[:3]))
+    code, shown, err = call("show", "out", "--format", "json")
+    assert code == 0
+    assert json.loads(shown)["rows"]
+    assert err == "incomplete: 3 of 4 trials; the command that started the run resumes it\n"
+
+
+def test_compare_prints_two_runs_side_by_side(call):
+    call(*RUN)
+    call("run", "tiny.toml", "--workers", "1", "--out", "other", "--methods", "erm", "--seeds", "3")
+    code, shown, err = call("compare", "out", "other")
+    assert (code, err) == (0, "")
+    for said in (
+        "other (B) beside out (A)",
+        "same",
+        "Only in A, 2 of its trials: methods vrex.",
+        "Only in B, 1 of its trials: data seeds 2.",
+    ):
+        assert said in shown
+    rows = json.loads(call("compare", "out", "other", "--format", "json")[1])["rows"]
+    assert [(row["method_label"], row["n"], row["verdict"]) for row in rows] == [("erm", 2, "same")]
+
+
 def test_a_failed_trial_is_exit_code_1(call, write_plugin):
     write_plugin("methods", "breaking_run", BREAKING.format(name="BreakingRun"))
     code, out, err = call(*RUN)
@@ -173,6 +208,9 @@ def test_blanks_around_names_do_not_matter(call, asked):
         ("run tiny.toml --out tiny.toml", "tiny.toml: cannot be written to"),
         ("show nothing", "nothing: holds no run"),
         ("show", "Missing argument"),
+        ("show nothing --format pdf", "'pdf' is not one of 'terminal', 'markdown', 'latex', 'csv', 'json'"),
+        ("compare nothing", "Missing argument"),
+        ("compare nothing nothing", "nothing: holds no run"),
         ("rerun nothing abc", "nothing: holds no run"),
         ("list vrx", "nothing is named 'vrx'. Did you mean 'vrex'?"),
         ("list --jsn", "No such option: --jsn"),
@@ -269,7 +307,7 @@ def test_help_is_exit_code_0(call, arguments):
 
 def test_help_names_every_command(call):
     out = call("--help")[1]
-    assert all(f"  {name} " in out for name in ("run", "list", "show", "rerun"))
+    assert all(f"  {name} " in out for name in ("run", "list", "show", "compare", "rerun"))
 
 
 def test_help_of_run_names_every_option(call):
