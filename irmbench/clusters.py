@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -54,5 +53,5 @@ def _answering(client: Callable[..., Any], address: str) -> Any:
         raise UserError(f"--executor dask:{address}: no scheduler answers: {reason}") from error
 
 
-def _epitaph(future: Future[Any]) -> str:
+def _epitaph(error: Exception) -> str:
     return "its Dask worker died; the worker's log may say of what"

@@ -53,8 +53,8 @@ class Dispatcher:
         """Take what became of a task."""
         try:
             done = future.result()
-        except self._pool.died:
-            self._bury(task, self._pool.epitaph(future))
+        except self._pool.died as error:
+            self._bury(task, self._pool.epitaph(error))
         except CancelledError as error:
             raise UserError("the cluster gave up its tasks; what is done is kept, run again to resume") from error
         else:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import IO, Any
 
 from irmbench.errors import UserError
 
@@ -58,7 +58,7 @@ class Limits:
         """Hold this process to the limits."""
         soft, hard = resource.getrlimit(resource.RLIMIT_AS)
         if self.seconds is not None:
-            faulthandler.dump_traceback_later(self.seconds, exit=True, file=_last_words)
+            faulthandler.dump_traceback_later(self.seconds, exit=True, file=last_words)
         if self.mebibytes is not None:
             held = int(STATM.read_text().split()[0]) * resource.getpagesize()
             allowed = [limit for limit in (soft, held + self.mebibytes * MIB) if limit != resource.RLIM_INFINITY]
@@ -73,14 +73,7 @@ class Limits:
 
 
 NO_LIMITS = Limits()
-_last_words: TextIO = sys.__stderr__ or sys.stderr  # where a process that dies says in what line
-
-
-def write_last_words_to(path: Path) -> None:
-    """Have this process say in a file where it was when it died."""
-    global _last_words
-    _last_words = path.open("w", encoding="utf-8")
-    faulthandler.enable(_last_words)
+last_words: IO[Any] = sys.__stderr__ or sys.stderr  # where a process that dies of its time says in what line it was
 
 
 def is_users(error: BaseException) -> bool:
