@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from irmbench.changes import Changes
+from irmbench.limits import Limits
 from irmbench.provenance import asked_for
 from irmbench.runner import Options, run_suite
 from irmbench.store import Record
@@ -28,16 +29,19 @@ def run(
     device: str = "cpu",
     workers: int | None = None,
     fresh: bool = False,
+    executor: str = "loky",
+    time_limit: float | None = None,
+    memory_limit: int | None = None,
     **changes: Any,
 ) -> pd.DataFrame:
     """Run or resume a suite, by name or TOML file, and return its trials as ``load`` does.
 
-    ``out``, ``device``, ``workers`` and ``fresh`` are as in ``irmbench.runner.Options``; ``changes``, such as
-    ``seeds=5`` or ``methods=["erm", "vrex"]``, are the fields of ``irmbench.changes.Changes``. Raises UserError on a
-    suite, a name or a value that cannot be meant.
+    ``out``, ``device``, ``workers``, ``fresh`` and ``executor`` are as in ``irmbench.runner.Options``; a trial may take
+    ``time_limit`` seconds and ``memory_limit`` MiB; ``changes``, such as ``seeds=5`` or ``methods=["erm", "vrex"]``,
+    are the fields of ``irmbench.changes.Changes``. Raises UserError on a suite, a name or a value that cannot be meant.
     """
     folder = None if out is None else Path(out)
-    options = Options(folder, Changes(**changes), device, workers, fresh)
+    options = Options(folder, Changes(**changes), device, workers, fresh, executor, Limits(time_limit, memory_limit))
     return _frame(run_suite(load_suite(str(suite)), options).records)
 
 

@@ -64,14 +64,19 @@ def run(
     datasets: Annotated[str, typer.Option(help="run only these, separated by commas")] = "",
     solver: Annotated[SolverName | None, typer.Option(help="run only this solver")] = None,
     device: Annotated[Device, typer.Option(help="where batches run")] = Device.cpu,
+    executor: Annotated[str, typer.Option(help="loky, dask (a local cluster) or dask:ADDRESS (a scheduler)")] = "loky",
     workers: Annotated[int | None, typer.Option(min=1, help="processes; default: one per core")] = None,
+    time_limit: Annotated[float | None, typer.Option(min=0.001, help="seconds that a trial may take")] = None,
+    memory_limit: Annotated[int | None, typer.Option(min=1, help="MiB that a trial may take")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="methods.irmv1.penalty_weight=1e4")] = None,
     record_every: Annotated[int | None, typer.Option(min=0, help="steps between recorded coefficients")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="delete the folder's earlier records first")] = False,
 ) -> None:
     """Run or resume a suite; print its leaderboard, write its records, tables and plots."""
     from irmbench.changes import Changes
+    from irmbench.limits import Limits
 
+    limits = Limits(time_limit, memory_limit)
     changes = Changes(
         seeds=seeds,
         methods=_names("--methods", methods),
@@ -80,7 +85,7 @@ def run(
         record_every=record_every,
         values=tuple(change or ()),
     )
-    _run(suite, out=out, changes=changes, device=device, workers=workers, fresh=fresh)
+    _run(suite, out=out, changes=changes, device=device, workers=workers, fresh=fresh, executor=executor, limits=limits)
 
 
 @app.command("list")

@@ -3,96 +3,92 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import time
 import traceback
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, as_completed
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import msgspec
 
 from irmbench import plugins, sources
 from irmbench.batch import Batch
-from irmbench.errors import UserError
-from irmbench.interface import Dataset, Method, Solver
+from irmbench.limits import NO_LIMITS, Limits, is_users
 from irmbench.moments import stack
-from irmbench.newton import POINTS
 from irmbench.outcomes import outcome
+from irmbench.planning import Job, Survey, Task, build, plan
 from irmbench.provenance import stamp
 from irmbench.risks import Data
 from irmbench.solve import solve, solved_by, undefined, why_not
-from irmbench.sources import Source, source
+from irmbench.sources import source
 from irmbench.store import SCHEMA, Record
 from irmbench.suite import Trial
 
-MAX_TRIALS = 2048  # of one batch
-MAX_ELEMENTS = 2**25  # examples times trials of one batch: a step makes a few float64 copies of them
-MAX_WORK = 2**37  # examples times trials times steps: some minutes
+
+class Done(NamedTuple):
+    """What a task came to: records, and jobs that it planned."""
+
+    records: list[Record]
+    jobs: list[Job]
 
 
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """A rectangle of trials that share a batch: S rows of one source each, by H draws; ``trials`` row by row."""
-
-    trials: list[Trial]
-    draws: int
-    device: str = "cpu"
+def run(task: Task) -> Done:
+    """Run a job, or plan the jobs of a survey."""
+    return Done(run_job(task), []) if isinstance(task, Job) else _survey(task)
 
 
-def screen(trials: Iterable[Trial]) -> tuple[list[Trial], list[Record]]:
+def _survey(survey: Survey) -> Done:
+    """Return the records of trials that cannot be run, and the jobs of the others."""
+    runnable, refused = screen(survey.trials, survey.limits)
+    try:
+        return Done(refused, plan(runnable, survey.device, survey.limits))
+    except BaseException as error:
+        if is_users(error):
+            raise
+        if len(runnable) == 1:
+            return Done([*refused, record(runnable[0], _failure(), 0.0, survey.device)], [])
+    parts = [_survey(half) for half in dataclasses.replace(survey, trials=runnable).halves()]
+    return Done([*refused, *(r for part in parts for r in part.records)], [job for part in parts for job in part.jobs])
+
+
+def screen(trials: Iterable[Trial], limits: Limits = NO_LIMITS) -> tuple[list[Trial], list[Record]]:
     """Return the trials that can be run, and the records of those that cannot, with the reason."""
     runnable, records = [], []
     for trial in trials:
         try:
-            reason = _why_not(trial)
-        except Exception:
-            records.append(record(trial, {"status": "failed", "error": traceback.format_exc()}, 0.0))
+            with limits.held():
+                reason = _why_not(trial)
+        except BaseException as error:
+            if is_users(error):
+                raise
+            records.append(record(trial, _failure(), 0.0))
             continue
         if reason is None:
             runnable.append(trial)
         else:
-            records.append(record(trial, {"status": "not_applicable", "error": reason}, 0.0))
+            records.append(record(trial, {"status": "not_applicable", "error": str(reason)}, 0.0))
     return runnable, records
-
-
-def plan(trials: Iterable[Trial], device: str = "cpu") -> list[Job]:
-    """Group trials into the fewest jobs whose trials can share a batch."""
-    groups: dict[Any, dict[Source, list[Trial]]] = defaultdict(lambda: defaultdict(list))
-    for trial in trials:
-        groups[_batch_key(trial)][source(trial)].append(trial)
-    return [job for rows in groups.values() for job in _rectangles(rows, device)]
-
-
-def execute(jobs: list[Job], pool: Executor | None) -> Iterator[list[Record]]:
-    """Yield the records of each job as it ends; in this process where there is no pool."""
-    if pool is None:
-        yield from map(run_job, jobs)
-        return
-    try:
-        for future in as_completed([pool.submit(run_job, job) for job in jobs]):
-            yield future.result()
-    except BrokenExecutor as error:
-        raise UserError(
-            "a worker process died, of too little memory or of a crash in a plugin; what is done is kept: run again, "
-            "with --workers 1 to see where it dies"
-        ) from error
 
 
 def run_job(job: Job) -> list[Record]:
     """Return the records of a job's trials; where it fails, halve it until each failure is one trial's own."""
     started = time.perf_counter()
     try:
-        outcomes = _solve(job)
-    except Exception:
-        if len(job.trials) > 1:
-            return [done for half in _halves(job) for done in run_job(half)]
-        outcomes = [{"status": "failed", "error": traceback.format_exc()}]
+        with job.limits.held():
+            outcomes = _solve(job)
+    except BaseException as error:
+        if is_users(error):
+            raise
+        outcomes = [_failure()]
+    if len(outcomes) < len(job.trials):  # out here, where what the error held is let go
+        return [done for half in job.halves() for done in run_job(half)]
     seconds = (time.perf_counter() - started) / len(job.trials)
     return [record(trial, done, seconds, job.device) for trial, done in zip(job.trials, outcomes, strict=True)]
+
+
+def _failure() -> dict[str, str]:
+    return {"status": "failed", "error": traceback.format_exc()}
 
 
 def record(trial: Trial, outcome: dict[str, Any], seconds: float, device: str = "cpu") -> Record:
@@ -111,7 +107,7 @@ def record(trial: Trial, outcome: dict[str, Any], seconds: float, device: str = 
     }
 
 
-@lru_cache
+@cache
 def digests(dataset: str, method: str) -> list[str]:
     """Return the hashes of the files of a dataset and a method."""
     named = (("datasets", dataset), ("methods", method))
@@ -134,77 +130,11 @@ def _labels(trial: Trial, status: str) -> dict[str, str | bool]:
         return {**names, "solved_by": "", "assumption_class": "unknown", "family": "", "heavy_tailed": False}
 
 
-def build(trial: Trial) -> tuple[Dataset, Method, Solver]:
-    """Return a trial's dataset, method and solver."""
-    method = sources.method_class(trial.method)(**trial.method_params)
-    key = source(trial)
-    return sources.dataset(key.dataset, key.params), method, Solver(name=trial.solver, **trial.solver_params)
-
-
 def _why_not(trial: Trial) -> str | None:
     dataset, method, solver = build(trial)
     key = source(trial)._replace(seed=0)
     environments, _ = sources.shape(key)
     return why_not(method, dataset, solver, environments, sources.population(key) is not None)
-
-
-def _batch_key(trial: Trial) -> Any:
-    """Return what trials of one batch have in common."""
-    dataset, method, solver = build(trial)
-    key = source(trial)
-    examples = sources.needs_examples(dataset, method, solver)
-    fixed = [
-        {k: v for k, v in params.items() if not isinstance(v, float) or k == "start"}
-        for params in (trial.method_params, trial.solver_params)
-    ]
-    return (
-        trial.method,
-        trial.solver,
-        msgspec.json.encode(fixed, order="sorted"),
-        trial.record_every,
-        sources.shape(key),
-        (dataset.loss, dataset.intercept, dataset.network),
-        dataset.n if examples else None,
-    )
-
-
-def _rectangles(rows: dict[Source, list[Trial]], device: str) -> Iterator[Job]:
-    """Yield jobs of the rows that have the same draws, no larger than a batch may be."""
-    alike: dict[Any, list[list[Trial]]] = defaultdict(list)
-    for row in rows.values():
-        ordered = sorted(row, key=lambda trial: trial.draw)
-        columns = [(t.draw, t.method_params, t.solver_params) for t in ordered]
-        alike[msgspec.json.encode(columns, order="sorted")].append(ordered)
-    for group in alike.values():
-        most = _most(group[0][0])
-        draws = min(len(group[0]), most)
-        jobs = -(-len(group) // (most // draws))
-        size = -(-len(group) // jobs)  # jobs of one size end together
-        for i, j in itertools.product(range(0, len(group), size), range(0, len(group[0]), draws)):
-            rows_of_job = [row[j : j + draws] for row in group[i : i + size]]
-            yield Job([trial for row in rows_of_job for trial in row], len(rows_of_job[0]), device)
-
-
-def _most(trial: Trial) -> int:
-    """Return how many trials like this one may share a batch: of memory, and of the time that an interrupt may cost."""
-    dataset, method, solver = build(trial)
-    if not sources.needs_examples(dataset, method, solver):
-        return MAX_TRIALS
-    environments, _ = sources.shape(source(trial))
-    held = method.footprint(environments, dataset.n) * (POINTS if solver.optimizer == "newton" else 1)
-    work = environments * dataset.n * (solver.steps if solver.optimizer in ("sgd", "adam") else 1)
-    return max(1, min(MAX_TRIALS, MAX_ELEMENTS // held, MAX_WORK // work))
-
-
-def _halves(job: Job) -> tuple[Job, Job]:
-    """Return a job in two: its rows, or the draws of its only row."""
-    rows = len(job.trials) // job.draws
-    if rows == 1:
-        half = job.draws // 2
-        first, second = job.trials[:half], job.trials[half:]
-        return Job(first, len(first), job.device), Job(second, len(second), job.device)
-    cut = rows // 2 * job.draws
-    return Job(job.trials[:cut], job.draws, job.device), Job(job.trials[cut:], job.draws, job.device)
 
 
 def _solve(job: Job) -> list[dict[str, Any]]:
@@ -214,7 +144,7 @@ def _solve(job: Job) -> list[dict[str, Any]]:
     batch = assemble(job, data)
     fit = solve(batch, rows[0].record_every).to("cpu")
     return [
-        {"status": "not_applicable", "error": reason}
+        {"status": "not_applicable", "error": str(reason)}
         if (reason := undefined(batch, s, h))
         else outcome(job.trials[s * job.draws + h], data[s], fit, s, h)
         for s in range(len(rows))

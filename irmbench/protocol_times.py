@@ -19,8 +19,9 @@ from tqdm import tqdm
 from irmbench import sources
 from irmbench.descent import Loop
 from irmbench.errors import writing
-from irmbench.execution import Job, assemble, build, plan
+from irmbench.execution import assemble
 from irmbench.ordinary_loops import METHODS, OrdinaryLoop
+from irmbench.planning import Job, build, plan
 from irmbench.suite import load_suite, trials
 from irmbench.timing import paired_ratio, time_arms
 

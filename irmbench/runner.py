@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import Executor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 import msgspec
 import torch
-from loky import get_reusable_executor
-from tqdm import tqdm
 
 from irmbench import outputs, provenance, report
 from irmbench.changes import Changes, change
+from irmbench.dispatch import Dispatcher
 from irmbench.errors import UserError
-from irmbench.execution import Job, digests, execute, plan, run_job, screen
+from irmbench.execution import digests, run_job, screen
+from irmbench.executors import check_name, open_pool
+from irmbench.limits import NO_LIMITS, Limits
+from irmbench.planning import Job, Survey
+from irmbench.progress import Progress
 from irmbench.reasons import reason
 from irmbench.store import Record, Store
 from irmbench.suite import Suite, Trial, trials
 
+SURVEYED = 2**16  # trials that are planned together
 REASONS = 5  # why trials failed or do not apply: the most frequent are printed, all are in trials.csv
 
 
@@ -39,6 +37,8 @@ class Options:
         device: where batches run, cpu or cuda.
         workers: processes; default: one per available core, and on cuda one.
         fresh: whether earlier records are deleted first.
+        executor: loky, for processes on this machine; dask, for a Dask cluster on it; dask:ADDRESS, for one that runs.
+        limits: what a trial may take.
 
     """
 
@@ -47,6 +47,8 @@ class Options:
     device: str = "cpu"
     workers: int | None = None
     fresh: bool = False
+    executor: str = "loky"
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ def run_suite(suite: Suite, options: Options) -> Summary:
     """Run or resume a suite, and write its tables, plots and report."""
     started = time.perf_counter()
     _check_device(options.device)
+    options.limits.check(options.device)
+    check_name(options.executor)
     suite = change(suite, options.changes)
     planned = trials(suite)
     store = Store(options.out or Path("results", suite.name))
@@ -84,7 +88,7 @@ def run_suite(suite: Suite, options: Options) -> Summary:
     if options.fresh:
         store.clear()
     known = store.records()
-    missing = [trial for trial in planned if not _done(trial, known.get(trial.id))]
+    missing = [trial for trial in planned if not _done(trial, known.get(trial.id), options.limits)]
     provenance.write(store.folder, suite, [trial.id for trial in planned])
     _run(suite.name, missing, store, options)
     timed = suite.timing is not None and (store.folder / outputs.TIMINGS).exists() and not options.fresh
@@ -110,47 +114,22 @@ def rerun(folder: Path, trial_id: str) -> tuple[Record, Record]:
     return records[trial_id], new
 
 
-def _done(trial: Trial, record: Record | None) -> bool:
-    """Whether a trial has a result, and of the plugins as they are now."""
-    if record is None or record["status"] == "failed":
+def _done(trial: Trial, record: Record | None, limits: Limits) -> bool:
+    """Whether a trial has a result, or was given up within these limits; and with the plugins as they are now."""
+    if record is None or (record["status"] == "failed" and record.get("given_up_within") != limits.as_record()):
         return False
     return bool(record.get("plugins") == digests(trial.dataset, trial.method))
 
 
 def _run(suite: str, missing: list[Trial], store: Store, options: Options) -> None:
-    """Run the trials and store each job's records as it ends."""
-    runnable, refused = screen(missing)
-    jobs = plan(runnable, options.device)
-    writer = store.writer()
-    # `disable=None`: quiet where standard error is no terminal.
-    with _pool(options, len(jobs)) as pool, tqdm(total=len(missing), unit="trial", disable=None) as progress:
-        for records in chain([refused], execute(jobs, pool)):
-            if records:
-                writer.write({"suite": suite, **record} for record in records)
-                progress.update(len(records))
-
-
-@contextmanager
-def _pool(options: Options, jobs: int) -> Iterator[Executor | None]:
-    """Yield worker processes, or None where one process is enough."""
-    workers = min(options.workers or (1 if options.device == "cuda" else _cores()), jobs)
-    if workers <= 1:
-        yield None
+    """Run the trials, and store their records as they come."""
+    if not missing:
         return
-    pool = get_reusable_executor(max_workers=workers, initializer=_prepare_worker)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(kill_workers=True)
-
-
-def _prepare_worker() -> None:
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limits = options.limits
+    surveys = [Survey(missing[i : i + SURVEYED], options.device, limits) for i in range(0, len(missing), SURVEYED)]
+    opened = open_pool(options.executor, options.workers, len(missing), limits, options.device)
+    with opened as pool, Progress(len(missing)) as progress:
+        Dispatcher(pool, store.writer(), store.deaths(), suite, progress).run(surveys)
 
 
 def _check_device(device: str) -> None:

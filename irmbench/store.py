@@ -8,8 +8,11 @@ DIR/records/*.jsonl    one line per finished trial; a later line of the same tri
 from __future__ import annotations
 
 import os
+import socket
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +54,24 @@ class Store:
                 found[record["trial_id"]] = record
         return found
 
+    def deaths(self) -> Counter[str]:
+        """Return how often the process that ran a trial died, by the trial's id."""
+        dead = (line for line in self._objects() if line.get("event") == "death")
+        return Counter(trial for line in dead for trial in line["trials"])
+
     def _lines(self) -> Iterator[Record]:
+        for line in self._objects():
+            if {"trial_id", "finished", "status"} <= line.keys():
+                yield line
+
+    def _objects(self) -> Iterator[dict[str, Any]]:
         for shard in sorted(self._shards.glob("*.jsonl")):
             for line in shard.read_bytes().splitlines():
                 try:
                     record = msgspec.json.decode(line)
                 except msgspec.DecodeError:
                     continue
-                if not isinstance(record, dict) or not {"trial_id", "finished", "status"} <= record.keys():
+                if not isinstance(record, dict):
                     continue
                 if record.get("schema", 0) > SCHEMA:
                     raise UserError(f"{shard}: written by a newer irmbench (record schema {record['schema']}); upgrade")
@@ -77,7 +90,18 @@ class Writer:
 
     def write(self, records: Iterable[Record]) -> None:
         """Append records and see them to the disk."""
-        lines = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
+        self._append(records)
+
+    def start(self, trial_ids: list[str]) -> None:
+        """Say that trials are being run."""
+        self._append([_event("start", trial_ids)])
+
+    def death(self, trial_ids: list[str], reason: str) -> None:
+        """Say that the process which ran trials died, and of what as far as that is known."""
+        self._append([_event("death", trial_ids) | {"reason": reason}])
+
+    def _append(self, content: Iterable[dict[str, Any]]) -> None:
+        lines = b"".join(msgspec.json.encode(line) + b"\n" for line in content)
         with (
             writing(self._path, then="what is done so far is kept, run again to resume"),
             self._path.open("ab") as file,
@@ -85,3 +109,8 @@ class Writer:
             file.write(lines)
             file.flush()
             os.fsync(file.fileno())
+
+
+def _event(name: str, trial_ids: list[str]) -> dict[str, Any]:
+    by = f"process {os.getpid()} on {socket.gethostname()}"
+    return {"event": name, "trials": trial_ids, "at": datetime.now(UTC).isoformat(), "by": by}

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 import torch
 
-from irmbench import execution
-from irmbench.execution import build, execute, plan, screen
+from irmbench import planning
+from irmbench.execution import run_job, screen
 from irmbench.moments import compress
+from irmbench.planning import build, plan
 from irmbench.suite import parse, trials
 
 HEADER = "from dataclasses import dataclass\n\nimport torch\n\nfrom irmbench.interface import Method, hyper\n"
@@ -66,7 +67,7 @@ def suite(methods, datasets='{ id = "irm_appendix_d", n = 50 }', solvers='{ name
 def run(planned):
     """Return the records of all trials by their id."""
     runnable, refused = screen(planned)
-    return {r["trial_id"]: r for records in (refused, *execute(plan(runnable), None)) for r in records}
+    return {r["trial_id"]: r for records in (refused, *map(run_job, plan(runnable))) for r in records}
 
 
 def alone(trial):
@@ -160,7 +161,7 @@ def test_rows_with_different_draws_have_the_same_numbers():
 
 def test_a_job_is_no_larger_than_a_batch_may_be(monkeypatch):
     planned = suite('"vrex"', more="draws = 3\nseeds = 7")
-    monkeypatch.setattr(execution, "MAX_TRIALS", 6)
+    monkeypatch.setattr(planning, "MAX_TRIALS", 6)
     jobs = plan(planned)
     assert [len(job.trials) for job in jobs] == [6, 6, 6, 3]
     assert sorted(t.id for job in jobs for t in job.trials) == sorted(t.id for t in planned)
@@ -168,13 +169,13 @@ def test_a_job_is_no_larger_than_a_batch_may_be(monkeypatch):
 
 def test_a_job_on_examples_holds_no_more_of_them_than_a_batch_may(monkeypatch):
     planned = suite('{ id = "irmv1", variant = "ustat" }', more="seeds = 5")
-    monkeypatch.setattr(execution, "MAX_ELEMENTS", 2 * 2 * 50)  # two trials of two environments of 50
+    monkeypatch.setattr(planning, "MAX_ELEMENTS", 2 * 2 * 50)  # two trials of two environments of 50
     assert [len(job.trials) for job in plan(planned)] == [2, 2, 1]
 
 
 def test_one_seeds_draws_on_examples_hold_no_more_than_a_batch_may(monkeypatch):
     planned = suite('{ id = "irmv1", variant = "ustat" }', more="seeds = 1\ndraws = 6")
-    monkeypatch.setattr(execution, "MAX_ELEMENTS", 2 * 2 * 50)
+    monkeypatch.setattr(planning, "MAX_ELEMENTS", 2 * 2 * 50)
     assert max(len(job.trials) for job in plan(planned)) <= 2
 
 

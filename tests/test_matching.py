@@ -9,12 +9,12 @@ from scipy.integrate import quad
 from support import batch, dataset, method
 from torch.testing import assert_close
 
-from irmbench import execution
+from irmbench import planning
 from irmbench.batch import Splitter
-from irmbench.execution import plan
 from irmbench.interface import Solver
 from irmbench.kernels import SCALES, expected_kernel, kernel
 from irmbench.moments import Examples, Moments, compress
+from irmbench.planning import plan
 from irmbench.risks import environments
 from irmbench.solve import resolve_solver, solve, why_not
 from irmbench.suite import parse, trials
@@ -189,7 +189,7 @@ class TestMMD:
             methods = [{entry}]
             solvers = ["official"]
         """
-        monkeypatch.setattr(execution, "MAX_ELEMENTS", 10 * 2 * 1000)
+        monkeypatch.setattr(planning, "MAX_ELEMENTS", 10 * 2 * 1000)
         assert max(len(job.trials) for job in plan(trials(parse(suite)))) == most
 
 

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from irmbench import outputs
 from irmbench.errors import UserError
-from irmbench.execution import execute, plan, screen
+from irmbench.execution import run_job, screen
 from irmbench.leaderboard_views import leaderboard_view
+from irmbench.planning import plan
 from irmbench.standings import ALL
 from irmbench.statistics import LEVEL, mean_interval
 from irmbench.suite import Timing, parse, trials
@@ -137,7 +138,7 @@ def records(methods, datasets='{ id = "irm_appendix_d", n = 50 }', more=""):
     text = f'name = "tiny"\nseeds = 2\n[[experiments]]\ndatasets = [{datasets}]\nmethods = [{methods}]\n'
     planned = trials(parse(text + f'solvers = [{{ name = "official", steps = 10 }}]\n{more}'))
     runnable, refused = screen(planned)
-    return [r for batch in (refused, *execute(plan(runnable), None)) for r in batch]
+    return [r for batch in (refused, *map(run_job, plan(runnable))) for r in batch]
 
 
 @pytest.fixture(scope="module")

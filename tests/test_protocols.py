@@ -13,7 +13,8 @@ from support import dataset
 from irmbench import execution, identify, protocol_times, runner, sources
 from irmbench.changes import Changes
 from irmbench.errors import UserError
-from irmbench.execution import build, plan, run_job
+from irmbench.execution import run_job
+from irmbench.planning import build, plan
 from irmbench.scores import empirical_risk, unscramble
 from irmbench.suite import Trial, load_suite, parse, trials
 

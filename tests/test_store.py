@@ -176,3 +176,16 @@ def test_a_line_is_one_json_object(store):
     store.writer().write([record("a"), record("b", text="two\nlines")])
     lines = shards(store)[0].read_bytes().splitlines()
     assert [msgspec.json.decode(line)["trial_id"] for line in lines] == ["a", "b"]
+
+
+def test_deaths_are_counted_by_trial(store):
+    store.writer().death(["a", "b"], "killed by signal 9")
+    store.writer().death(["b"], "killed by signal 11")
+    assert store.deaths() == {"a": 1, "b": 2}
+
+
+def test_starts_and_deaths_are_no_records(store):
+    writer = store.writer()
+    writer.start(["a"])
+    writer.death(["a"], "killed by signal 9")
+    assert store.records() == {}

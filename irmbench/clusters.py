@@ -1,0 +1,57 @@
+"""Dask: a cluster on this machine, or one that runs already, wherever its workers are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from irmbench.errors import UserError
+from irmbench.execution import Done
+from irmbench.executors import Pool, uninterrupted
+from irmbench.planning import Task
+
+PATIENCE = 10  # seconds for a scheduler to answer
+
+
+@contextmanager
+def dask_pool(address: str, workers: int, call: Callable[[Task], Done]) -> Iterator[Pool]:
+    """Yield a pool on a running scheduler, or without an address on as many workers of a cluster on this machine.
+
+    As many tasks are under way as there are worker processes. Raises UserError where Dask is missing or silent.
+    """
+    try:
+        import dask
+        from distributed import Client, KilledWorker, LocalCluster
+    except ImportError as error:
+        raise UserError("--executor dask: is not installed; pip install 'irmbench[distributed]'") from error
+    with ExitStack() as stack:
+        with uninterrupted():  # a process started from here leaves interrupts to this one
+            if address:
+                client = stack.enter_context(_answering(Client, address))
+            else:
+                # A task is tried again here, where deaths are counted, and not by the scheduler.
+                stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
+                cluster = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    memory_limit=None,
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
+                )
+                client = stack.enter_context(Client(stack.enter_context(cluster)))
+        executor = stack.enter_context(client.get_executor(pure=False))
+        yield Pool(executor, call, lambda: max(1, len(client.nthreads())), (KilledWorker,), _epitaph)
+
+
+def _answering(client: Callable[..., Any], address: str) -> Any:
+    try:
+        return client(address, timeout=PATIENCE)
+    except (OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"--executor dask:{address}: no scheduler answers: {reason}") from error
+
+
+def _epitaph(error: Exception) -> str:
+    return "its Dask worker died; the worker's log may say of what"
