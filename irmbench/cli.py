@@ -19,6 +19,8 @@ from irmbench import perf_cli
 from irmbench.errors import UserError, suggest
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from irmbench.suite import Suite
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -75,6 +77,7 @@ def run(
     change: Annotated[list[str] | None, typer.Option("--set", help="methods.irmv1.penalty_weight=1e4")] = None,
     record_every: Annotated[int | None, typer.Option(min=0, help="steps between recorded coefficients")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="delete the folder's earlier records first")] = False,
+    allow_code: Annotated[list[str] | None, typer.Option(help="keep the results of this other version's code")] = None,
 ) -> None:
     """Run or resume a suite; print its leaderboard, write its records, tables and plots."""
     from irmbench.changes import Changes
@@ -87,7 +90,8 @@ def run(
         record_every=record_every,
         values=tuple(change or ()),
     )
-    _run(suite, out=out, changes=changes, device=device, workers=workers, fresh=fresh)
+    allowed = tuple(allow_code or ())
+    _run(suite, out=out, changes=changes, device=device, workers=workers, fresh=fresh, allow_code=allowed)
 
 
 @app.command("list")
@@ -109,12 +113,14 @@ def list_(
 @app.command()
 def show(folder: Annotated[Path, typer.Argument(help="the folder of a run")]) -> None:
     """Print the leaderboard of a run."""
-    from irmbench.provenance import asked_for, planned_suite, planned_trials
+    from irmbench.loading import contents
+    from irmbench.provenance import planned_suite, planned_trials
 
-    records = asked_for(folder)
-    _print_tables(records, planned_suite(folder))
-    if (planned := planned_trials(folder)) and len(records) < planned:
-        typer.echo(f"incomplete: {len(records):,} of {planned:,} trials; the command that started the run resumes it")
+    found = contents(folder)
+    _print_tables(found.frame, planned_suite(folder))
+    typer.echo("\n".join(found.problems), nl=bool(found.problems))
+    if (planned := planned_trials(folder)) and (done := len(found.frame)) < planned:
+        typer.echo(f"incomplete: {done:,} of {planned:,} trials; the command that started the run resumes it")
 
 
 @app.command()
@@ -190,14 +196,13 @@ def _run(suite: str, **options: Any) -> None:
 
     planned = load_suite(suite)
     summary = runner.run_suite(planned, runner.Options(**options))
-    _print_tables(summary.records, planned)
+    _print_tables(summary.contents.frame, planned)
     typer.echo(str(summary))
-    raise typer.Exit(FAILED if summary.statuses.get("failed") else 0)
+    raise typer.Exit(FAILED if summary.is_wrong else 0)
 
 
-def _print_tables(records: list[dict[str, Any]], suite: Suite | None) -> None:
+def _print_tables(frame: pd.DataFrame, suite: Suite | None) -> None:
     """Print what selected hyper-parameters score, or the leaderboard where there is nothing to select."""
-    import pandas as pd
     from rich.console import Console
 
     from irmbench.candidates import has_candidates
@@ -206,9 +211,8 @@ def _print_tables(records: list[dict[str, Any]], suite: Suite | None) -> None:
     from irmbench.tables import as_given, leaderboard
     from irmbench.terminal import leaderboard_table
 
-    if not records:
+    if frame.empty:
         raise UserError("the run has no records yet")
-    frame = pd.DataFrame(records)
     if has_candidates(frame):
         for table in terminal_tables(frame, Selection() if suite is None else suite.selection):
             Console().print(table)

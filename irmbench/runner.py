@@ -23,7 +23,8 @@ from irmbench import outputs, provenance
 from irmbench.changes import Changes, change
 from irmbench.errors import UserError, plain_words
 from irmbench.execution import Job, digests, execute, plan, run_job, screen
-from irmbench.store import Record, Store
+from irmbench.loading import Contents, contents
+from irmbench.store import Head, Record, Store
 from irmbench.suite import Suite, Trial, trials
 
 REASONS = 5  # why trials failed or do not apply: the most frequent are printed, all are in trials.csv
@@ -39,6 +40,7 @@ class Options:
         device: where batches run, cpu or cuda.
         workers: processes; default: one per available core, and on cuda one.
         fresh: whether earlier records are deleted first.
+        allow_code: versions of irmbench's code whose results are kept though they are not this one's.
 
     """
 
@@ -47,30 +49,44 @@ class Options:
     device: str = "cpu"
     workers: int | None = None
     fresh: bool = False
+    allow_code: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of a run: its folder, its seconds, the records of its planned trials, how many were there before."""
+    """What became of a run: its folder, its seconds, its planned trials, how many of them were there before."""
 
     folder: Path
     seconds: float
-    records: list[Record]
+    contents: Contents
     resumed: int
     notices: list[str]
 
     @property
+    def records(self) -> list[Record]:
+        """The records of the planned trials, as they are stored."""
+        return provenance.asked_for(self.folder)
+
+    @property
     def statuses(self) -> Counter[str]:
         """Trials by status."""
-        return Counter(record["status"] for record in self.records)
+        return Counter(self.contents.frame["status"])
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether a trial failed, or has results that differ though the same code made them."""
+        return bool(self.statuses["failed"] or self.contents.nondeterminism)
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in sorted(self.statuses.items()))
         resumed = f" ({self.resumed:,} of them from before)" if self.resumed else ""
-        reasons = Counter(reason(record) for record in self.records if record["status"] != "ok")
+        frame = self.contents.frame
+        without = frame[frame["status"] != "ok"].to_dict("records")
+        reasons = Counter(reason({str(key): value for key, value in record.items()}) for record in without)
         lines = [f"{count:,} {text}" for text, count in reasons.most_common(REASONS)]
         lines += [f"and {len(reasons) - REASONS:,} other reasons, in trials.csv"] if len(reasons) > REASONS else []
-        return "\n".join([f"{counts}{resumed}; {self.seconds:.0f} s", *lines, *self.notices, f"in {self.folder}"])
+        lines += [*self.notices, *self.contents.problems, f"in {self.folder}"]
+        return "\n".join([f"{counts}{resumed}; {self.seconds:.0f} s", *lines])
 
 
 def reason(record: Record) -> str:
@@ -91,19 +107,29 @@ def run_suite(suite: Suite, options: Options) -> Summary:
     planned = trials(suite)
     store = Store(options.out or Path("results", suite.name))
     store.create()
+    with store.lock():
+        missing = _missing(planned, store, options)
+        provenance.write(store, suite, [trial.id for trial in planned])
+        _run(suite.name, missing, store, options)
+        timed = suite.timing is not None and (store.folder / outputs.TIMINGS).exists() and not options.fresh
+        notices = outputs.time_penalties(suite.timing, store.folder) if suite.timing and not timed else []
+        found = contents(store.folder)
+        outputs.write(store.folder, found.frame, suite)
+        seconds = time.perf_counter() - started
+        provenance.finish(store.folder, seconds)
+    return Summary(store.folder, seconds, found, len(planned) - len(missing), notices)
+
+
+def _missing(planned: list[Trial], store: Store, options: Options) -> list[Trial]:
+    """Return the trials without a result; UserError where there are results of other code that is not allowed."""
     if options.fresh:
         store.clear()
-    known = store.records()
+    known = store.heads()
     missing = [trial for trial in planned if not _done(trial, known.get(trial.id))]
-    provenance.write(store.folder, suite, [trial.id for trial in planned])
-    _run(suite.name, missing, store, options)
-    timed = suite.timing is not None and (store.folder / outputs.TIMINGS).exists() and not options.fresh
-    notices = outputs.time_penalties(suite.timing, store.folder) if suite.timing and not timed else []
-    records = provenance.asked_for(store.folder)
-    outputs.write(store.folder, records, suite)
-    seconds = time.perf_counter() - started
-    provenance.finish(store.folder, seconds)
-    return Summary(store.folder, seconds, records, len(planned) - len(missing), notices)
+    kept = {trial.id for trial in planned} - {trial.id for trial in missing}
+    made_by = Counter(known[trial_id].made_by.code for trial_id in kept)
+    provenance.refuse_other_code(store.folder, made_by, options.allow_code)
+    return missing
 
 
 def rerun(folder: Path, trial_id: str) -> tuple[Record, Record]:
@@ -119,11 +145,11 @@ def rerun(folder: Path, trial_id: str) -> tuple[Record, Record]:
     return records[trial_id], new
 
 
-def _done(trial: Trial, record: Record | None) -> bool:
+def _done(trial: Trial, head: Head | None) -> bool:
     """Whether a trial has a result, and of the plugins as they are now."""
-    if record is None or record["status"] == "failed":
+    if head is None or head.status == "failed":
         return False
-    return bool(record.get("plugins") == digests(trial.dataset, trial.method))
+    return head.plugins == digests(trial.dataset, trial.method)
 
 
 def _run(suite: str, missing: list[Trial], store: Store, options: Options) -> None:
