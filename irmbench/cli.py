@@ -71,12 +71,12 @@ def run(
     change: Annotated[list[str] | None, typer.Option("--set", help="methods.irmv1.penalty_weight=1e4")] = None,
     record_every: Annotated[int | None, typer.Option(min=0, help="steps between recorded coefficients")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="delete the folder's earlier records first")] = False,
+    allow_code: Annotated[list[str] | None, typer.Option(help="keep the results of this other version's code")] = None,
 ) -> None:
     """Run or resume a suite; print its leaderboard, write its records, tables and plots."""
     from irmbench.changes import Changes
     from irmbench.limits import Limits
 
-    limits = Limits(time_limit, memory_limit)
     changes = Changes(
         seeds=seeds,
         methods=_names("--methods", methods),
@@ -85,7 +85,8 @@ def run(
         record_every=record_every,
         values=tuple(change or ()),
     )
-    _run(suite, out=out, changes=changes, device=device, workers=workers, fresh=fresh, executor=executor, limits=limits)
+    how = {"device": device, "executor": executor, "workers": workers, "limits": Limits(time_limit, memory_limit)}
+    _run(suite, out=out, changes=changes, fresh=fresh, allow_code=tuple(allow_code or ()), **how)
 
 
 @app.command("list")
@@ -107,14 +108,15 @@ def list_(
 @app.command()
 def show(folder: Annotated[Path, typer.Argument(help="the folder of a run")], form: AsFormat = Format.terminal) -> None:
     """Print the leaderboard of a run."""
-    from irmbench.leaderboard_views import trials_of
+    from irmbench.loading import trials_of
     from irmbench.provenance import planned_suite, planned_trials
 
-    frame = trials_of(folder)
-    _print_run(frame, planned_suite(folder), form)
-    if (planned := planned_trials(folder)) and len(frame) < planned:
-        note = f"incomplete: {len(frame):,} of {planned:,} trials; the command that started the run resumes it"
-        typer.echo(note, err=True)
+    found = trials_of(folder)
+    _print_run(found.frame, planned_suite(folder), form)
+    notes = found.problems
+    if (planned := planned_trials(folder)) and (done := len(found.frame)) < planned:
+        notes += [f"incomplete: {done:,} of {planned:,} trials; the command that started the run resumes it"]
+    typer.echo("\n".join(notes), err=True, nl=bool(notes))
 
 
 @app.command()
@@ -203,16 +205,14 @@ def rerun(
 
 
 def _run(suite: str, **options: Any) -> None:
-    import pandas as pd
-
     from irmbench import runner
     from irmbench.suite import load_suite
 
     planned = load_suite(suite)
     summary = runner.run_suite(planned, runner.Options(**options))
-    _print_run(pd.DataFrame(summary.records), planned)
+    _print_run(summary.contents.frame, planned)
     typer.echo(str(summary))
-    raise typer.Exit(FAILED if summary.statuses.get("failed") else 0)
+    raise typer.Exit(FAILED if summary.is_wrong else 0)
 
 
 def _print_run(frame: pd.DataFrame, suite: Suite | None, form: Format = Format.terminal) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from irmbench.comparison import TOLERANCE, Pairs, compare_runs, origins, pair, unshared
 from irmbench.errors import UserError
 from irmbench.formats import Cell, Row, Table, Tone, View, interval
-from irmbench.leaderboard_views import trials_of
+from irmbench.loading import trials_of
 from irmbench.statistics import LEVEL
 from irmbench.tables import few_words, n_words
 
@@ -29,7 +29,7 @@ TONES: dict[str, Tone] = {"better": "good", "worse": "bad", "unclear": "", "same
 
 def folders_view(first: Path, second: Path) -> View:
     """Return the runs of two folders side by side."""
-    return comparison_view(trials_of(first), trials_of(second), (str(first), str(second)))
+    return comparison_view(trials_of(first).frame, trials_of(second).frame, (str(first), str(second)))
 
 
 def comparison_view(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> View:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from irmbench.candidates import has_candidates
-from irmbench.errors import UserError
 from irmbench.formats import Cell, Mark, Row, Table, View, interval
-from irmbench.provenance import asked_for
 from irmbench.selection_views import usable_view
 from irmbench.standings import ALL, standings
 from irmbench.statistics import LEVEL
@@ -32,13 +29,6 @@ LEGEND: dict[Mark, str] = {
         f"and class, at {1 - LEVEL:.0%})"
     ),
 }
-
-
-def trials_of(folder: Path) -> pd.DataFrame:
-    """Return the trials that a folder's last run asked for; raises UserError where there are none yet."""
-    if not (records := asked_for(folder)):
-        raise UserError(f"{folder}: the run has no records yet")
-    return pd.DataFrame(records)
 
 
 def run_view(frame: pd.DataFrame, suite: Suite | None) -> View:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import msgspec
-import pandas as pd
 
 from irmbench import outputs
-from irmbench.errors import UserError, writing
-from irmbench.provenance import asked_for, planned_suite
+from irmbench.errors import writing
+from irmbench.loading import Contents, trials_of
+from irmbench.provenance import planned_suite, run_of
 from irmbench.reasons import reason
 from irmbench.report_figures import figures
 from irmbench.report_tables import Cell, ReportTable, number, result_tables
@@ -28,34 +27,23 @@ LARGEST = 5_000_000  # bytes of a CSV that goes into the page
 STATUSES = ("ok", "failed", "not_applicable")
 
 
-def write(folder: Path) -> Path:
-    """Write report.html into a run's folder from its records, tables and plots, and return its path.
+def write(folder: Path, found: Contents) -> Path:
+    """Write report.html into a run's folder from its trials, tables and plots, and return its path.
 
-    It needs no other file and no network. Raises UserError where the folder holds no record.
+    It needs no other file and no network.
     """
-    return _write(folder, _records(folder))
-
-
-def rebuild(folder: Path) -> Path:
-    """Write a run's tables and plots again, and its report as ``write`` does."""
-    records = _records(folder)
-    outputs.write(folder, records, planned_suite(folder))
-    return _write(folder, records)
-
-
-def _records(folder: Path) -> list[Record]:
-    records = asked_for(folder)
-    if not records:
-        raise UserError(f"{folder}: the run has no records yet")
-    return records
-
-
-def _write(folder: Path, records: list[Record]) -> Path:
-    page = _page(_context(folder, records))
+    page = _page(_context(folder, found))
     path = folder / "report.html"
     with writing(path, then="the records are kept"):
         path.write_text(page, encoding="utf-8")
     return path
+
+
+def rebuild(folder: Path) -> Path:
+    """Write a run's tables and plots again, and its report as ``write`` does; UserError where it has no records."""
+    found = trials_of(folder)
+    outputs.write(folder, found.frame, planned_suite(folder))
+    return write(folder, found)
 
 
 def _page(context: dict[str, Any]) -> str:
@@ -72,15 +60,18 @@ def _page(context: dict[str, Any]) -> str:
     return environment.get_template("report.html.j2").render(style=style, script=script, digest=digest, **context)
 
 
-def _context(folder: Path, records: list[Record]) -> dict[str, Any]:
+def _context(folder: Path, found: Contents) -> dict[str, Any]:
     """Return what the template shows."""
-    run, suite = _run(folder), planned_suite(folder)
+    run, suite = run_of(folder), planned_suite(folder)
+    columns = map(str, found.frame.columns)
+    records: list[Record] = found.frame.set_axis(list(columns), axis=1).to_dict("records")  # type: ignore[assignment]
     statuses = Counter(record["status"] for record in records)
     planned = run.get("planned_trials", len(records))
     return {
         "name": suite.name if suite else records[0].get("suite", folder.name),
         "description": suite.description if suite else "",
-        "verdicts": verdicts(pd.DataFrame(records)),
+        "verdicts": verdicts(found.frame),
+        "problems": found.problems,
         "definition": DEFINITION,
         "counts": {"planned": planned, "done": len(records)} | {s.replace("_", " "): statuses[s] for s in STATUSES},
         "missing": planned - len(records),
@@ -92,14 +83,6 @@ def _context(folder: Path, records: list[Record]) -> dict[str, Any]:
         "facts": _facts(run, records),
         **_data(folder),
     }
-
-
-def _run(folder: Path) -> dict[str, Any]:
-    """Return run.json, or nothing where it cannot be read."""
-    try:
-        return dict(msgspec.json.decode((folder / "run.json").read_bytes(), type=dict[str, Any]))
-    except (OSError, msgspec.DecodeError):
-        return {}
 
 
 def _reasons(records: list[Record]) -> ReportTable | None:
