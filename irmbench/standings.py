@@ -1,11 +1,12 @@
 """How methods stand in every assumption class: robust aggregates over runs, and tests over data seeds.
 
 A run is one dataset and data seed. A run that failed is at an infinite distance: it loses against all that did not
-fail. Where a method does not apply it has no run, and is compared on the runs that it has.
+fail. Where a method does not apply it has no run, and is compared on the runs that it has. Distances that are equal to
+six decimals tie.
 
     distance      the median over runs
-    skill         the interquartile mean over runs of 1 - distance / (distance of least squares on the same data)
-    improvement   the probability of a smaller distance than least squares' on the same data, ties counted half
+    skill         the interquartile mean over runs of 1 - distance / (distance of erm on the same data)
+    improvement   the probability of a smaller distance than erm's on the same data, ties counted half
     p, effect     Wilcoxon's signed-rank test over data seeds, adjusted after Holm within a class, and the rank-biserial
                   correlation, above 0 where closer to the causes; a seed's difference is the median over its datasets
     rank          among the methods that run on the same data; the mean over each dataset family, then over families
@@ -29,6 +30,7 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 ALL = "all classes"
 KEY = [*ROW, "assumption_class"]
 CLASS = ["solver", "assumption_class"]
+DECIMALS = 6  # of a distance: trained coefficients agree between batches and machines up to 1e-6
 RUN = ["data_seed", "dataset_label"]
 COLUMNS = [
     *(*KEY, "family", "datasets", "n", "applicable", "failed", "failure_rate"),
@@ -43,8 +45,9 @@ def standings(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
     frame: trials as ``irmbench.load`` returns them; of random draws of hyper-parameters the first is taken. ``seed`` is
     the bootstrap's. Columns: ``COLUMNS``. ``best`` has the smallest median of the methods on all the class's datasets,
-    oracles aside; ``tied`` are it and those of them that are not significantly worse. What is undefined is NaN: all
-    against least squares where it was not run, intervals and tests of a single seed, tests and ranks of oracles.
+    oracles aside; ``tied`` are it and those of them that are not significantly worse, which is all of them where seeds
+    are few: n seeds show no p below 2^(1 - n). What is undefined is NaN: all beside erm where it was not run, intervals
+    and tests of a single seed, tests and ranks of oracles.
     """
     runs = _runs(frame)
     everywhere = pd.concat([runs, runs.assign(assumption_class=ALL)])
@@ -57,19 +60,19 @@ def standings(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def _runs(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return trials, each once, with their score (inf: failed; NaN: none) and that of least squares, ``erm``."""
+    """Return trials, each once, with their score (inf: failed; NaN: none), and erm's on the same data."""
     runs = one_row_a_method(as_given(frame)).drop_duplicates([*KEY, *RUN])
     ok = runs["status"] == "ok"
     # Where no trial has coefficients to compare, a failure is no distance either.
     comparable = runs["distance"].where(ok).groupby(runs["dataset_label"]).transform("count") > 0
     score = runs["distance"].where(ok, np.inf).where(comparable & (runs["status"] != "not_applicable"))
-    runs = runs.assign(score=score.astype(float))
+    runs = runs.assign(score=score.astype(float).round(DECIMALS))
     same = ["solver", *RUN]
     return runs.assign(erm=_of_erm(runs, [*same, "solved_by"]).fillna(_of_erm(runs, same)))
 
 
 def _of_erm(runs: pd.DataFrame, same: list[str]) -> pd.Series:
-    """Return, for every run, the score of least squares that is the same in some columns; the first if several are."""
+    """Return, for every run, the score of the erm that is the same in some columns; the first if there are several."""
     erm = runs[runs["method_label"] == "erm"].drop_duplicates(same).set_index(same)["score"].rename("found")
     return runs.join(erm, on=same)["found"]
 

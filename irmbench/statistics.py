@@ -19,7 +19,7 @@ from irmbench.interface import Array
 RESAMPLES = 2_000
 LEVEL = 0.95
 QUANTILES = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-TRIM = 0.25
+BLOCK = 2**22  # scores that are resampled at a time
 
 Statistic = Callable[[Array], Array]  # scores [..., n] to their aggregates [...]
 
@@ -61,12 +61,18 @@ def mean(scores: Array) -> Array:
 
 def median(scores: Array) -> Array:
     """Return the medians of scores [..., n], [...]."""
-    return np.asarray(np.median(scores, axis=-1))
+    return _middle(scores, (scores.shape[-1] - 1) // 2)
 
 
 def iqm(scores: Array) -> Array:
     """Return the interquartile means of scores [..., n], [...]: without the lowest and the highest n // 4."""
-    return np.asarray(stats.trim_mean(scores, TRIM, axis=-1))
+    return _middle(scores, scores.shape[-1] // 4)
+
+
+def _middle(scores: Array, cut: int) -> Array:
+    """Return the means of scores [..., n] without so many of the lowest and of the highest, [...]."""
+    # NumPy sorts several times as fast as it partitions, as its median and SciPy's trimmed mean do.
+    return np.asarray(np.sort(scores, axis=-1)[..., cut : scores.shape[-1] - cut].mean(-1))
 
 
 def geometric_mean(scores: Array) -> Array:
@@ -77,7 +83,8 @@ def geometric_mean(scores: Array) -> Array:
 def stratified_interval(strata: Sequence[Array], statistic: Statistic, seed: int = 0) -> Interval:
     """Return a statistic of all scores of strata [S, K], and its percentile bootstrap interval.
 
-    Scores may be infinite, not NaN. Without scores all is NaN; the interval is NaN if a stratum has a single seed.
+    Scores may be infinite, not NaN. Without scores all is NaN; the interval is NaN if a stratum has a single seed. It
+    has no width where no resample differs, as of runs that all won, however few they are.
     """
     if not strata:
         return Interval(np.nan, np.nan, np.nan)
@@ -85,17 +92,28 @@ def stratified_interval(strata: Sequence[Array], statistic: Statistic, seed: int
     if min(map(len, strata)) < 2:
         return Interval(value, np.nan, np.nan)
     rng = np.random.default_rng(seed)
-    drawn = [stratum[rng.integers(len(stratum), size=(RESAMPLES, len(stratum)))] for stratum in strata]
-    resampled = statistic(np.concatenate([scores.reshape(RESAMPLES, -1) for scores in drawn], axis=1))
+    blocks = np.array_split(np.arange(RESAMPLES), 1 + RESAMPLES * sum(stratum.size for stratum in strata) // BLOCK)
+    resampled = np.concatenate([statistic(_resample(strata, len(block), rng)) for block in blocks])
     # A resample's own value, not one between two of them: one of the two may be infinite.
     low, high = np.quantile(resampled, QUANTILES, method="inverted_cdf")
     return Interval(value, float(low), float(high))
+
+
+def _resample(strata: Sequence[Array], times: int, rng: np.random.Generator) -> Array:
+    """Return the scores of resamples, [times, n]."""
+    drawn = [stratum.take(rng.integers(len(stratum), size=(times, len(stratum))), axis=0) for stratum in strata]
+    return np.concatenate([scores.reshape(times, -1) for scores in drawn], axis=1)
 
 
 def strata(scores: Array) -> list[Array]:
     """Return scores [S, K] without the NaN, as one array for all datasets that have scores of the same seeds."""
     there = ~np.isnan(scores.T)
     return [scores[np.ix_(seeds, (there == seeds).all(1))] for seeds in np.unique(there, axis=0) if seeds.any()]
+
+
+def median_interval(values: Array, seed: int = 0) -> Interval:
+    """Return the median of replicates [n] and its percentile bootstrap interval."""
+    return stratified_interval(strata(values[:, None]), median, seed)
 
 
 def wins(scores: Array, others: Array) -> Array:
