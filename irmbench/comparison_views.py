@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from irmbench.comparison import TOLERANCE, Pairs, compare_runs, origins, pair, unshared
 from irmbench.errors import UserError
-from irmbench.formats import Cell, Row, Table, Tone, View, interval
+from irmbench.formats import Cell, Row, Table, Tone, View, decimals, interval
 from irmbench.loading import trials_of
 from irmbench.statistics import LEVEL
 from irmbench.tables import few_words, n_words
@@ -25,6 +26,8 @@ NOTE = (
     "Hyper-parameters are the suite's, not selected."
 )
 TONES: dict[str, Tone] = {"better": "good", "worse": "bad", "unclear": "", "same": "quiet"}
+
+SIGNED = partial(decimals, sign="+")
 
 
 def folders_view(first: Path, second: Path) -> View:
@@ -55,7 +58,7 @@ def _row(row: dict[Any, Any]) -> Row:
     p = "" if np.isnan(row["p"]) else "<0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
     return (
         Cell(label),
-        *(Cell(f"{row[f'distance_{run}']:.3f}", remarks=_failed(row[f"failed_{run}"])) for run in "ab"),
+        *(Cell(decimals(row[f"distance_{run}"]), remarks=_failed(row[f"failed_{run}"])) for run in "ab"),
         *(_difference_cell(row, statistic) for statistic in ("median", "mean")),
         Cell(p),
         Cell(str(row["n"])),
@@ -68,7 +71,8 @@ def _difference_cell(row: dict[Any, Any], statistic: str) -> Cell:
         return Cell("0", tone="quiet")
     if np.isnan(row[statistic]):
         return Cell("")  # a mean of nothing but failures
-    return Cell(f"{row[statistic]:+z.3f}", interval(row[f"{statistic}_low"], row[f"{statistic}_high"], "+z.3f"))
+    low, high = row[f"{statistic}_low"], row[f"{statistic}_high"]
+    return Cell(SIGNED(row[statistic]), interval(low, high, SIGNED))
 
 
 def _failed(trials: int) -> tuple[str, ...]:

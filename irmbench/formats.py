@@ -71,9 +71,14 @@ class View:
     facts: tuple[str, ...] = ()
 
 
-def interval(low: float, high: float, digits: str = ".3f") -> str:
+def decimals(value: float, sign: str = "") -> str:
+    """Return a number to three decimals, or in three digits where it is large; ``sign`` as in a format."""
+    return f"{value:{sign}z.3f}" if abs(value) < 1000 else f"{value:{sign}.3g}"
+
+
+def interval(low: float, high: float, number: Callable[[float], str] = decimals) -> str:
     """Return an interval in words; none where it is undefined."""
-    return "" if pd.isna(low) else f"[{low:{digits}}, {high:{digits}}]"
+    return "" if pd.isna(low) else f"[{number(low)}, {number(high)}]"
 
 
 def one_line(text: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from irmbench.formats import LABEL, Cell, Row, Table, View, caption, one_line, panels, widths
 
 LINE = 80  # characters in \footnotesize of the text width that LaTeX's article has
-PAGE = 44  # lines that leave room for a caption
+PAGE = 36  # lines that leave room for a caption
 COMMANDS = {
     **{c: f"\\{c}" for c in "&%$#{}"},
     **{"_": r"\_\allowbreak{}", "=": r"=\allowbreak{}", "\\": r"\textbackslash{}", "|": r"\textbar{}"},

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from irmbench.candidates import has_candidates
-from irmbench.formats import Cell, Mark, Row, Table, View, interval
+from irmbench.formats import Cell, Mark, Row, Table, View, decimals, interval
 from irmbench.selection_views import usable_view
 from irmbench.standings import ALL, standings
 from irmbench.statistics import LEVEL
@@ -73,4 +73,4 @@ def _cell(row: dict[Any, Any]) -> Cell:
     lacking = (f"{row['datasets']} of {row['most']} datasets",) if row["datasets"] < row["most"] else ()
     mark: Mark = "best" if row["best"] else "tied" if row["tied"] else ""
     bounds = interval(row["distance_low"], row["distance_high"])
-    return Cell(f"{row['distance_median']:.3f}", bounds, lacking + failed, mark)
+    return Cell(decimals(row["distance_median"]), bounds, lacking + failed, mark)

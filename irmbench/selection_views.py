@@ -51,7 +51,7 @@ def _tables(selected: pd.DataFrame) -> Iterator[Table]:
 
 
 def _cell(row: dict[Any, Any]) -> Cell:
-    return Cell(f"{row['mean']:.3g}", interval(row["low"], row["high"], ".3g"))
+    return Cell(f"{row['mean']:.3g}", interval(row["low"], row["high"], "{:.3g}".format))
 
 
 def comparison_with_published(compared: pd.DataFrame) -> View:

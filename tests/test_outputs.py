@@ -343,6 +343,11 @@ def test_a_leaderboard_without_any_result_shows_no_nan():
     assert "nan" not in text.lower()
 
 
+def test_a_heavy_tail_does_not_make_its_column_wide():
+    found = "\n".join(of(*(trial("mine", v, s) for s, v in enumerate([1.0, 2.0, 1e9]))))
+    assert "2.000 ★ [1.000, 1e+09]" in found
+
+
 def test_a_label_with_brackets_is_shown_as_it_is():
     assert any("mine mode=[bold]" in line for line in of(trial("mine mode=[bold]", 0.1)))
 
