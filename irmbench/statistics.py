@@ -19,7 +19,6 @@ from irmbench.interface import Array
 RESAMPLES = 2_000
 LEVEL = 0.95
 QUANTILES = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-TRIM = 0.25
 BLOCK = 2**22  # scores that are resampled at a time
 
 Statistic = Callable[[Array], Array]  # scores [..., n] to their aggregates [...]
@@ -62,12 +61,18 @@ def mean(scores: Array) -> Array:
 
 def median(scores: Array) -> Array:
     """Return the medians of scores [..., n], [...]."""
-    return np.asarray(np.median(scores, axis=-1))
+    return _middle(scores, (scores.shape[-1] - 1) // 2)
 
 
 def iqm(scores: Array) -> Array:
     """Return the interquartile means of scores [..., n], [...]: without the lowest and the highest n // 4."""
-    return np.asarray(stats.trim_mean(scores, TRIM, axis=-1))
+    return _middle(scores, scores.shape[-1] // 4)
+
+
+def _middle(scores: Array, cut: int) -> Array:
+    """Return the means of scores [..., n] without so many of the lowest and of the highest, [...]."""
+    # NumPy sorts several times as fast as it partitions, as its median and SciPy's trimmed mean do.
+    return np.asarray(np.sort(scores, axis=-1)[..., cut : scores.shape[-1] - cut].mean(-1))
 
 
 def geometric_mean(scores: Array) -> Array:
@@ -96,7 +101,7 @@ def stratified_interval(strata: Sequence[Array], statistic: Statistic, seed: int
 
 def _resample(strata: Sequence[Array], times: int, rng: np.random.Generator) -> Array:
     """Return the scores of resamples, [times, n]."""
-    drawn = [stratum[rng.integers(len(stratum), size=(times, len(stratum)))] for stratum in strata]
+    drawn = [stratum.take(rng.integers(len(stratum), size=(times, len(stratum))), axis=0) for stratum in strata]
     return np.concatenate([scores.reshape(times, -1) for scores in drawn], axis=1)
 
 

@@ -105,6 +105,7 @@ def test_the_suite_in_the_run_can_be_run_again(out):
 
 
 def test_a_run_ends_with_its_report(out):
+    run(out, changes={"seeds": 1})
     assert "</html>" in (out / "report.html").read_text(encoding="utf-8")
 
 
