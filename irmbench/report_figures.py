@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +54,9 @@ def inlined(name: str, svg: str) -> ReportFigure:
 
 def _words(text: ET.Element) -> str:
     """Return what a text says: matplotlib draws letters, and notes each line in a comment."""
-    return " ".join((line.text or "").strip() for line in text if callable(line.tag)).replace(r"\$", "$")
+    lines = "\n".join((line.text or "").strip() for line in text if callable(line.tag))
+    joined = re.sub(r"(?<=\w-)\n", "", lines).replace("\n", " ")  # a word that was broken at its hyphen is whole again
+    return html.unescape(joined).replace(r"\$", "$")
 
 
 def _baselines(text: ET.Element) -> Sequence[float]:

@@ -8,9 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from irmbench import runner
+from irmbench.loading import Contents
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = """

@@ -104,6 +104,11 @@ def test_the_suite_in_the_run_can_be_run_again(out):
     assert trials(suite) == trials(parse(TINY))
 
 
+def test_a_run_ends_with_its_report(out):
+    run(out, changes={"seeds": 1})
+    assert "</html>" in (out / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_run_that_is_done_runs_nothing_again(out, jobs_run):
     first = run(out)
     jobs_run.clear()
