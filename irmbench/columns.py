@@ -62,7 +62,7 @@ class RowParser(Parser[Line]):
         for (name, of), value in zip(self.fields.items(), msgspec.structs.astuple(row), strict=True):
             if of is msgspec.Raw:
                 value = self._objects(bytes(value))
-            if of is not None and value is not DEFAULTS[of]:
+            if of is not None and value is not MISSING and value != DEFAULTS[str]:
                 found[name] = value
         return found
 
