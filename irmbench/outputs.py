@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
@@ -18,9 +16,6 @@ from irmbench.store import Record
 from irmbench.suite import Selection, Suite, Timing
 from irmbench.tables import as_given, leaderboard, trials_csv
 from irmbench.timing import Case, time_penalty
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 TIMINGS = "penalty_timing.csv"
 
@@ -40,21 +35,8 @@ def write(folder: Path, records: list[Record], suite: Suite | None = None) -> No
         (folder / "leaderboard.csv").write_text(leaderboard(given).to_csv(index=False), encoding="utf-8")
         _write_table(folder / "decomposition.csv", parts := decompose(frame))
         selected = _write_selection(folder, frame, suite)
-        timings = pd.read_csv(folder / TIMINGS) if suite is not None and suite.timing is not None else None
-        drawn = plots.save_all(given, folder, timings, _more_figures(parts, selected))
-        for old in set((folder / "plots").glob("*.*")) - set(drawn):
-            old.unlink()  # of an earlier run with more in it
-
-
-def _more_figures(parts: pd.DataFrame, selected: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
-    """Yield the figures of a decomposition and of selected scores, where there are some."""
-    from irmbench.plots_decomposition import make_decomposition_figure
-    from irmbench.plots_selection import make_selection_figures
-
-    if len(parts):
-        yield "decomposition", make_decomposition_figure(parts)
-    if len(selected):
-        yield from make_selection_figures(selected)
+        timings = pd.read_csv(folder / TIMINGS) if suite is not None and suite.timing is not None else pd.DataFrame()
+        plots.save_all(plots.Results(frame, parts, selected, timings), folder)
 
 
 def _write_selection(folder: Path, frame: pd.DataFrame, suite: Suite | None) -> pd.DataFrame:
