@@ -118,7 +118,7 @@ def digests(dataset: str, method: str) -> list[str]:
     return [plugins.discover(kind)[name].digest for kind, name in named]
 
 
-def _labels(trial: Trial, status: str) -> dict[str, str]:
+def _labels(trial: Trial, status: str) -> dict[str, str | bool]:
     try:
         dataset, method, solver = build(trial)
         return {
@@ -127,10 +127,11 @@ def _labels(trial: Trial, status: str) -> dict[str, str]:
             "solved_by": "" if status == "not_applicable" else solved_by(method, solver, dataset.loss),
             "assumption_class": dataset.assumption_class,
             "family": method.family,
+            "heavy_tailed": method.heavy_tailed,
         }
     except Exception:  # a plugin that cannot even name itself has failed already
         names = {"dataset_label": trial.dataset, "method_label": trial.method}
-        return names | {"solved_by": "", "assumption_class": "unknown", "family": ""}
+        return {**names, "solved_by": "", "assumption_class": "unknown", "family": "", "heavy_tailed": False}
 
 
 def build(trial: Trial) -> tuple[Dataset, Method, Solver]:

@@ -137,6 +137,11 @@ class Method:
         """Whether every step looks at a fresh random split of each environment (`env.split_scale_gradients`)."""
         return False
 
+    @property
+    def heavy_tailed(self) -> bool:
+        """Whether the estimator may have no finite mean over data: tables then give medians over data seeds."""
+        return False
+
     def not_applicable(self, dataset: Dataset, solver: Solver) -> str | None:
         """Return why this method cannot run on this dataset with this solver, or None."""
         return None

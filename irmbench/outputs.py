@@ -12,6 +12,7 @@ from irmbench.errors import writing
 from irmbench.published import compare, published
 from irmbench.selection import select, weigh
 from irmbench.selection_views import comparison_markdown, markdown
+from irmbench.standings import standings
 from irmbench.store import Record
 from irmbench.suite import Selection, Suite, Timing
 from irmbench.tables import as_given, leaderboard, trials_csv
@@ -23,8 +24,8 @@ TIMINGS = "penalty_timing.csv"
 def write(folder: Path, records: list[Record], suite: Suite | None = None) -> None:
     """Write tables and plots/ of a run's records; of a suite that times the penalty, a plot of penalty_timing.csv too.
 
-    trials.csv and leaderboard.csv always; decomposition.csv, and selection.csv, selection.md, candidates.csv and
-    comparison.csv and .md, where the trials support them.
+    trials.csv, leaderboard.csv and standings.csv always; decomposition.csv, and selection.csv, selection.md,
+    candidates.csv and comparison.csv and .md, where the trials support them.
     """
     from irmbench import plots  # seaborn: slow to import
 
@@ -33,6 +34,7 @@ def write(folder: Path, records: list[Record], suite: Suite | None = None) -> No
         (folder / "trials.csv").write_text(trials_csv(frame), encoding="utf-8")
         given = as_given(frame)
         (folder / "leaderboard.csv").write_text(leaderboard(given).to_csv(index=False), encoding="utf-8")
+        _write_table(folder / "standings.csv", standings(frame))
         _write_table(folder / "decomposition.csv", parts := decompose(frame))
         selected = _write_selection(folder, frame, suite)
         timings = pd.read_csv(folder / TIMINGS) if suite is not None and suite.timing is not None else pd.DataFrame()

@@ -66,6 +66,8 @@ def _cell(row: pd.Series, best: bool) -> Text:
     cell = Text(f"{row['distance']:.3f}", style="bold green" if best else "")
     if not pd.isna(row["low"]):
         cell.append(f" {row['low']:.3f}–{row['high']:.3f}", style="dim")
+    if row["estimator"] == "median":
+        cell.append(" median", style="yellow")
     if row["datasets"] < row["most"]:
         cell.append(f" {row['datasets']} of {row['most']} datasets", style="yellow")
     if row["failed"]:

@@ -33,6 +33,10 @@ class CausalDantzig(Method):
 
     variant: Literal["gmm", "one_vs_rest"] = hyper("gmm", "how more than two environments are combined")
 
+    @property
+    def heavy_tailed(self) -> bool:
+        return True  # a difference of moments may be arbitrarily near a singular matrix
+
     def fit(self, moments: Moments) -> Tensor:
         A, b, centre = self._contrasts(moments)
         inverse = torch.linalg.pinv(A, rtol=RANK)

@@ -45,6 +45,10 @@ class DRIG(Method):
     weighting: Literal["pooled", "balanced"] = hyper("pooled", "weight of an environment: n_e / N, or 1 / E")
     centre: bool = hyper(False, "take the reference's means off inputs and target")
 
+    @property
+    def heavy_tailed(self) -> bool:
+        return self.gamma > 1  # the reference's moments are taken off, and what is left may be nearly singular
+
     def objective(self, env: Environments) -> Tensor:
         if not self.centre:
             return self._robust(env.risk, env.share)

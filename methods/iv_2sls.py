@@ -21,6 +21,9 @@ class IV2SLS(Method):
     - liml: kappa = 1 + the smallest eigenvalue of W^{-1} B, both of (x, y); 1 unless E - 1 > d;
     - fuller: that less alpha / (N - E).
 
+    Of L = E - 1 instruments and normal errors, 2sls has moments of orders up to L - d alone (Kinal 1980), liml has none
+    (Mariano and Sawa 1972), and fuller has a mean (Fuller 1977).
+
     Not identified unless the inputs' means span all d dimensions, which takes d + 1 environments.
     """
 
@@ -32,6 +35,10 @@ class IV2SLS(Method):
 
     variant: Literal["2sls", "liml", "fuller"] = hyper("2sls", "the estimator")
     alpha: float = hyper(1.0, "Fuller's correction (variant fuller)", low=0)
+
+    @property
+    def heavy_tailed(self) -> bool:
+        return self.variant != "fuller"  # 2sls has a mean where it is overidentified, and a median everywhere
 
     def fit(self, moments: Moments) -> Tensor:
         within, spread, centre = self._parts(moments)

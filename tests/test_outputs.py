@@ -11,6 +11,7 @@ from rich.console import Console
 from irmbench import outputs
 from irmbench.errors import UserError
 from irmbench.execution import execute, plan, screen
+from irmbench.standings import ALL
 from irmbench.statistics import LEVEL, mean_interval
 from irmbench.suite import Timing, parse, trials
 from irmbench.tables import leaderboard, trials_csv
@@ -60,6 +61,20 @@ def test_one_seed_has_no_interval():
     assert math.isnan(found["high"])
 
 
+def test_the_median_stands_for_a_heavy_tailed_estimator():
+    heavy = [trial("mine", v, seed) | {"heavy_tailed": True} for seed, v in enumerate([1.0, 2.0, 1e9])]
+    table = board(*heavy, *(trial("erm", v, seed) for seed, v in enumerate([1.0, 2.0, 6.0])))
+    assert (row(table, "mine")["distance"], row(table, "mine")["estimator"]) == (2.0, "median")
+    assert (row(table, "erm")["distance"], row(table, "erm")["estimator"]) == (3.0, "mean")
+    (line,) = [line for line in lines(table) if "mine" in line]
+    assert "2.000 1.000–1000000000.000 median" in line
+
+
+def test_a_heavy_tailed_estimator_without_a_result_has_a_row():
+    found = row(board(trial("erm", 1.0), trial("mine", status="failed") | {"heavy_tailed": True}), "mine")
+    assert (found["n"], found["failed"]) == (0, 1)
+
+
 def test_classes_and_solvers_have_estimates_of_their_own():
     table = board(
         trial("erm", 1.0), trial("erm", 2.0, of_class=CLASSES[1]), trial("erm", 3.0, solver="official", by="adam")
@@ -72,7 +87,7 @@ def test_classes_and_solvers_have_estimates_of_their_own():
 def test_a_leaderboard_has_the_columns_it_says():
     assert list(board(trial("erm", 1.0)).columns) == [
         *("solver", "method_label", "solved_by", "assumption_class"),
-        *("distance", "low", "high", "n", "seconds", "oracle", "datasets", "failed", "not_applicable"),
+        *("distance", "low", "high", "estimator", "n", "seconds", "oracle", "datasets", "failed", "not_applicable"),
     ]
 
 
@@ -167,6 +182,7 @@ def test_making_the_csv_leaves_the_frame_as_it_was(real):
 def test_a_run_writes_tables_and_plots(real, tmp_path):
     outputs.write(tmp_path, real)
     assert len(pd.read_csv(tmp_path / "trials.csv")) == len(real)
+    assert set(pd.read_csv(tmp_path / "standings.csv")["assumption_class"]) > {ALL}
     written = pd.read_csv(tmp_path / "leaderboard.csv")
     assert set(written["method_label"]) == {"erm", "vrex"}
     assert written["distance"].notna().all()
@@ -182,6 +198,7 @@ def test_a_run_in_which_everything_failed_writes_its_tables(tmp_path):
             del record[key]
     outputs.write(tmp_path, failed)
     assert pd.read_csv(tmp_path / "leaderboard.csv")["failed"].sum() == 2
+    assert set(pd.read_csv(tmp_path / "standings.csv")["failure_rate"]) == {1.0}
 
 
 def test_tables_that_cannot_be_written_say_that_the_records_are_kept(real, tmp_path):
