@@ -34,11 +34,12 @@ def write(folder: Path, records: list[Record], suite: Suite | None = None) -> No
         (folder / "trials.csv").write_text(trials_csv(frame), encoding="utf-8")
         given = as_given(frame)
         (folder / "leaderboard.csv").write_text(leaderboard(given).to_csv(index=False), encoding="utf-8")
-        _write_table(folder / "standings.csv", standings(frame))
+        _write_table(folder / "standings.csv", stand := standings(frame))
         _write_table(folder / "decomposition.csv", parts := decompose(frame))
         selected = _write_selection(folder, frame, suite)
+        each_seed = suite is not None and suite.selection.each_seed
         timings = pd.read_csv(folder / TIMINGS) if suite is not None and suite.timing is not None else pd.DataFrame()
-        plots.save_all(plots.Results(frame, parts, selected, timings), folder)
+        plots.save_all(plots.Results(frame, stand, parts, selected, timings, each_seed), folder)
 
 
 def _write_selection(folder: Path, frame: pd.DataFrame, suite: Suite | None) -> pd.DataFrame:

@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from irmbench import (
     plots_decomposition,
     plots_errors,
+    plots_growth,
     plots_risks,
     plots_scores,
     plots_selection,
     plots_timing,
     plots_trajectories,
+    plots_weights,
 )
 from irmbench.plots_style import save, styled
 from irmbench.tables import as_given
@@ -28,16 +30,20 @@ class Results:
 
     Attributes:
         trials: all of them, as ``irmbench.load`` returns them.
+        standings: the table of ``standings.standings``.
         parts: the table of ``decomposition.decompose``.
         selected: the table of ``selection.select``.
         timings: rows of ``timing.time_penalty``.
+        each_seed: whether hyper-parameters are selected for each seed.
 
     """
 
     trials: pd.DataFrame = field(default_factory=pd.DataFrame)
+    standings: pd.DataFrame = field(default_factory=pd.DataFrame)
     parts: pd.DataFrame = field(default_factory=pd.DataFrame)
     selected: pd.DataFrame = field(default_factory=pd.DataFrame)
     timings: pd.DataFrame = field(default_factory=pd.DataFrame)
+    each_seed: bool = False
 
     @property
     def given(self) -> pd.DataFrame:
@@ -48,10 +54,12 @@ class Results:
 def figures(results: Results) -> Iterator[tuple[str, Figure]]:
     """Yield every figure that the results support, with its name; draw them within ``plots_style.styled``."""
     given = results.given
-    yield from plots_scores.figures(given)
+    yield from plots_scores.figures(given, results.standings)
     yield from plots_errors.figures(given)
     if not len(results.selected):
         yield from plots_risks.figures(given)
+    yield from plots_growth.figures(given)
+    yield from plots_weights.figures(results.trials, results.each_seed)
     yield from plots_trajectories.figures(given)
     yield from plots_timing.figures(results.timings)
     yield from plots_decomposition.figures(results.parts)

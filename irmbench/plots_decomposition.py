@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from irmbench.decomposition import PARTS
-from irmbench.plots_scores import COLUMNS
 from irmbench.plots_style import DASHED, draw_estimates, draw_legend, looks_of, make_figure, n_words, name_rows, wrapped
 from irmbench.statistics import LEVEL
 
 LOOKS = looks_of(PARTS)
+COLUMNS = 4  # panels side by side
 LINEAR = 0.1  # below this the axis is linear, since parts may be negative, and what is small is no one's fault
 TICKS = (-10, -1, -LINEAR, 0, LINEAR, 1, 10)
 
