@@ -13,6 +13,8 @@ from irmbench import (
     plots_decomposition,
     plots_errors,
     plots_growth,
+    plots_landscape,
+    plots_profiles,
     plots_risks,
     plots_scores,
     plots_selection,
@@ -55,11 +57,13 @@ def figures(results: Results) -> Iterator[tuple[str, Figure]]:
     """Yield every figure that the results support, with its name; draw them within ``plots_style.styled``."""
     given = results.given
     yield from plots_scores.figures(given, results.standings)
+    yield from plots_profiles.figures(given)
     yield from plots_errors.figures(given)
     if not len(results.selected):
         yield from plots_risks.figures(given)
     yield from plots_growth.figures(given)
     yield from plots_weights.figures(results.trials, results.each_seed)
+    yield from plots_landscape.figures(given)
     yield from plots_trajectories.figures(given)
     yield from plots_timing.figures(results.timings)
     yield from plots_decomposition.figures(results.parts)

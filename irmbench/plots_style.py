@@ -155,7 +155,7 @@ def _legend(of: Axes | Figure, handles: Sequence[Artist], labels: Sequence[str],
 
 def wrapped(label: str, width: int) -> str:
     """Return a label on lines of a width, its dollars escaped: they are no mathematics."""
-    return textwrap.fill(label, width).replace("$", r"\$")
+    return textwrap.fill(label, width, break_on_hyphens=False).replace("$", r"\$")
 
 
 def make_figure(

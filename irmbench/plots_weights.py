@@ -116,7 +116,10 @@ def method_weights(table: pd.DataFrame, looks: dict[str, Look], ax: Axes) -> Non
         ax.plot(chosen["x"], chosen["median"].clip(FLOOR), **MARK)
     least = table["x"][table["x"] > 0].min()
     if table["x"].min() == 0:
-        ax.set_xscale("symlog", linthresh=least, linscale=0.5)
+        ax.set_xscale("symlog", linthresh=least)
+        decades = np.arange(np.ceil(np.log10(least)), np.log10(table["x"].max()) + 0.1)
+        ax.set_xticks([0, *10**decades], ["0", *(f"$10^{{{round(decade)}}}$" for decade in decades)])
+        ax.minorticks_off()
     else:
         ax.set_xscale("log")
     if mixing:  # a stronger penalty to the right, as where its weight is not bounded
