@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from irmbench.interface import Array
 from irmbench.landscape import AT, landscapes
-from irmbench.plots_style import DOUBLE, SINGLE, Look, draw_legend, looks_of, make_figure, wrapped
+from irmbench.plots_style import DOUBLE, SINGLE, Look, draw_legend, joined, looks_of, make_figure, wrapped
 
 Curves = dict[str, Array]  # by method
 PANELS, COLUMNS = 6, 3  # in a figure, and side by side
@@ -39,15 +39,13 @@ def landscape(found: Sequence[tuple[str, Curves]], axes: Sequence[Axes]) -> None
         draw_line(curves, looks, ax)
         ax.set_title(wrapped(dataset, 28))
     axes[0].set_ylabel("relative objective")
-    draw_legend(
-        axes[min(COLUMNS, len(axes)) - 1], {method: look | {"linestyle": "-"} for method, look in looks.items()}
-    )
+    draw_legend(axes[min(COLUMNS, len(axes)) - 1], {method: joined(look) for method, look in looks.items()})
 
 
 def draw_line(curves: Curves, looks: dict[str, Look], ax: Axes) -> None:
     """Draw methods' objectives on one dataset's line, with a marker where each is least."""
     for method, values in curves.items():
-        look = looks[method] | {"linestyle": "-", "linewidth": 1.2, "markersize": 5}
+        look = joined(looks[method]) | {"markersize": 5}
         ax.plot(AT, values, markevery=[int(values.argmin())], clip_on=False, **look)
     for end in (0, 1):
         ax.axvline(end, color="0.6", linewidth=0.8, zorder=0.9)

@@ -30,8 +30,8 @@ def figures(frame: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         panels = runs["assumption_class"].nunique()
         caption = (
             "Part of the runs, a dataset and a data seed each, in which ||b - b*|| / ||b*|| is at most what the axis "
-            f"says; a failed run never is. {n_words(runs.groupby('row')['data_seed'].nunique())} data seeds; no interval: "
-            "all runs are shown. Hyper-parameters are the suite's, not selected."
+            f"says; a failed run never is. {n_words(runs.groupby('row')['data_seed'].nunique())} data seeds; no "
+            "interval: all runs are shown. Hyper-parameters are the suite's, not selected."
         )
         draw, title = partial(profiles, runs), f"Performance profiles of the distance, solver {solver}"
         yield f"profile_{solver}", make_figure(draw, (panels, COLUMNS), 1.9, title, caption)
@@ -39,11 +39,8 @@ def figures(frame: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 def profiles(runs: pd.DataFrame, axes: Sequence[Axes]) -> None:
     """Draw one solver's profiles, an axes per class of assumptions, all together first."""
-    lines = [
-        {"color": look["color"], "linestyle": DASHES[i % len(DASHES)]}
-        for i, look in enumerate(looks_of(runs["row"]).values())
-    ]
-    looks = dict(zip(dict.fromkeys(runs["row"]), lines, strict=True))
+    colours = {row: look["color"] for row, look in looks_of(runs["row"]).items()}
+    looks = {row: {"color": of, "linestyle": DASHES[i % len(DASHES)]} for i, (row, of) in enumerate(colours.items())}
     classes = sorted(runs["assumption_class"].unique(), key=lambda name: (name != ALL, name))
     for ax, name in zip(axes, classes, strict=True):
         profile(runs[runs["assumption_class"] == name], looks, ax)

@@ -32,7 +32,7 @@ from irmbench.plots_style import (
 Lines = dict[str, dict[str, float]]  # by dataset, where lines are drawn, by their names in BASELINES
 COLUMNS = 3  # panels side by side
 WIDE = 50.0  # an axis whose ends have a larger ratio is logarithmic
-BASELINES: dict[str, Look] = {"ERM": DASHED, "oracle": DASHED | {"linestyle": ":"}}
+BASELINES: dict[str, Look] = {"at ERM": DASHED, "at the oracle": DASHED | {"linestyle": ":"}}
 
 
 def figures(frame: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
@@ -88,5 +88,5 @@ def _labels(ok: pd.DataFrame) -> dict[str, str]:
 
 def baselines(trials: pd.DataFrame) -> dict[str, str]:
     """Return the ``row`` of the first ERM and of the first oracle among trials, each with its name in ``BASELINES``."""
-    found = {"ERM": trials["method"] == "erm", "oracle": trials["family"] == "oracle"}
+    found = {"at ERM": trials["method"] == "erm", "at the oracle": trials["family"] == "oracle"}
     return {trials.loc[of, "row"].iloc[0]: kind for kind, of in found.items() if of.any()}

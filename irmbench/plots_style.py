@@ -183,9 +183,10 @@ def make_figure(
     handles, labels = _taken_legends(axes)
     entries = max(1, int(width / (0.4 + _width(labels))))  # of the legend, side by side
     heading, text = wrapped(title, _characters(width, HEADING)), wrapped(caption, _characters(width, SMALL))
-    top = PAD + _height([heading], HEADING)
-    above = top + sum(_height(labels[i : i + entries], TEXT) for i in range(0, len(labels), entries))
-    below = PAD + _height([text], SMALL)
+    top = PAD + _height(heading, HEADING)
+    columns_of_legend = np.array_split(labels, min(entries, max(len(labels), 1)))  # as matplotlib fills them
+    above = top + max(sum(_height(label, TEXT) for label in of) for of in columns_of_legend)
+    below = PAD + _height(text, SMALL)
     tall = min(rows * max(height, 1.0) + above + below, TALLEST)
     figure.set_size_inches(width, tall)
     engine.set(rect=(0, below / tall, 1, 1 - (above + below) / tall))
@@ -218,6 +219,6 @@ def _width(labels: Sequence[str]) -> float:
     return max((len(line) for label in labels for line in label.split("\n")), default=0) * 0.6 * TEXT / 72
 
 
-def _height(labels: Sequence[str], size: float) -> float:
-    """Return the inches that labels side by side take, at a size in points, and the space below them."""
-    return (1.25 * max(label.count("\n") + 1 for label in labels) + 0.5) * size / 72
+def _height(text: str, size: float) -> float:
+    """Return the inches that a text takes, at a size in points, and the space below it."""
+    return (1.25 * (text.count("\n") + 1) + 0.5) * size / 72

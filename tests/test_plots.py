@@ -9,7 +9,7 @@ from plot_support import axes, failed, misplaced, recorded, svg_text, timing, tr
 from irmbench import plots, tables
 from irmbench.plots import Results
 from irmbench.plots_errors import errors
-from irmbench.plots_scores import leaderboard
+from irmbench.plots_scores import DISTANCE, scores
 from irmbench.plots_style import DOUBLE, FORMATS, LOOKS, SINGLE, styled
 from irmbench.plots_trajectories import trajectories
 
@@ -61,7 +61,15 @@ def full():
 
 def test_a_run_has_the_figures_it_supports(figures):
     rows = recorded(worst_test_risk=2.0) + trials(solver="official") + failed(method_label="erm")
-    names = ["leaderboard", "errors_converged", "errors_official", "test_risk", "trajectories", "penalty_timing"]
+    names = [
+        "leaderboard",
+        "profile_converged",
+        "errors_converged",
+        "errors_official",
+        "test_risk",
+        "trajectories",
+        "penalty_timing",
+    ]
     assert list(figures(rows, [timing()])) == names
 
 
@@ -132,9 +140,9 @@ def test_every_figure_has_a_title_and_a_caption_that_says_what_it_shows(full):
 def test_labels_are_drawn_literally(label):
     frame = pd.DataFrame(recorded(method_label=label, dataset_label=label, assumption_class=label))
     shown = label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    panels = {draw: axes(count) for draw, count in ((errors, 2), (leaderboard, 1), (trajectories, 1))}
+    panels = {draw: axes(count) for draw, count in ((errors, 2), (scores, 1), (trajectories, 1))}
     for draw, of in panels.items():
-        draw(tables.leaderboard(frame) if draw is leaderboard else frame, of)
+        draw(frame, of) if draw is not scores else draw(tables.leaderboard(frame), of, DISTANCE)
         assert shown in svg_text(of[0].figure)
     assert svg_text(panels[errors][0].figure).count(f">{shown}<") == 3  # the row on both axes, and the legend
 
