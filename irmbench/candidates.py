@@ -33,7 +33,7 @@ def contests(frame: pd.DataFrame) -> Iterator[tuple[dict[str, str], Candidates]]
 
     frame: trials as ``irmbench.load`` returns them. ``left_out`` is the environment that is not trained on, or "".
     """
-    if not has_candidates(frame):
+    if not {"held_out", "name"} <= set(frame.columns):
         return
     frame = frame[frame["status"] != "not_applicable"]
     named = frame["name"].where(frame["name"].fillna("") != "", frame["method"])

@@ -9,7 +9,6 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -17,8 +16,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from irmbench.identify import CLOSE, PARTS, ROWS, Cell, Verdict, as_json
-from irmbench.plots import STYLE
+from irmbench.identify import CLOSE, PARTS, ROWS, SEEDS, Cell, Verdict, as_json
+from irmbench.plots_style import SMALL, make_figure, styled
+from irmbench.plots_style import save as save_figure
 
 SIGNS: dict[Verdict, tuple[str, str]] = {
     "identified": ("yes", "bold green"),
@@ -98,7 +98,7 @@ def heat_map(cells: list[Cell], ax: Axes) -> None:
         vmin=NEAREST,  # the norm's again: seaborn would seek them among the distances, and warn where there are none
         vmax=FARTHEST,
         linewidths=0.5,
-        annot_kws={"size": 7},
+        annot_kws={"size": SMALL},
         cbar_kws={"label": "distance to the causal coefficients", "pad": 0.01},
     )
     ax.set_facecolor("0.93")
@@ -109,21 +109,24 @@ def heat_map(cells: list[Cell], ax: Axes) -> None:
 
 
 def save(cells: list[Cell], folder: Path) -> list[Path]:
-    """Save the matrix as CSV, and the heat map as PNG and SVG."""
+    """Save the matrix as CSV, and the heat map in all formats."""
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / "identify.csv"
     table.write_text(frame(cells).to_csv(index=False), encoding="utf-8")
-    methods = len({cell.method for cell in cells})
-    with style.context(["default", STYLE]):
-        figure = Figure(figsize=(0.55 * len(_class_names(cells)) + 3.2, 0.24 * methods + 2.2), layout="constrained")
-        heat_map(cells, figure.subplots())
-        figure.suptitle("Limit of each method on population moments (✓: the causal coefficients; empty: undefined)")
-        pictures = [folder / f"identify.{suffix}" for suffix in ("png", "svg")]
-        for picture in pictures:
-            figure.savefig(
-                picture, dpi=150, bbox_inches="tight", metadata={"Date": None} if picture.suffix == ".svg" else {}
-            )
-    return [table, *pictures]
+    with styled():
+        return [table, *save_figure(make_heat_map(cells), folder, "identify")]
+
+
+def make_heat_map(cells: list[Cell]) -> Figure:
+    """Return the figure of the matrix."""
+    height = 0.17 * len({cell.method for cell in cells}) + 1.3
+    title = "Limit of each method on population moments"
+    caption = (
+        f"||b - b*|| / ||b*|| of the method's limit, the largest of the seeds {', '.join(map(str, SEEDS))} of random "
+        f"weights; no sampling error. ✓: within {CLOSE:.0%}. Empty: undefined. {APPROXIMATE} Hyper-parameters: "
+        "those of the limit, otherwise the defaults."
+    )
+    return make_figure(lambda axes: heat_map(cells, axes[0]), (1, 1), height, title, caption)
 
 
 def _class_names(cells: list[Cell]) -> list[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
@@ -20,9 +18,6 @@ from irmbench.store import Record
 from irmbench.suite import Selection, Suite, Timing
 from irmbench.tables import as_given, leaderboard, trials_csv
 from irmbench.timing import Case, time_penalty
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 TIMINGS = "penalty_timing.csv"
 
@@ -40,24 +35,11 @@ def write(folder: Path, records: list[Record] | pd.DataFrame, suite: Suite | Non
         (folder / "trials.csv").write_text(trials_csv(frame), encoding="utf-8")
         given = as_given(frame)
         (folder / "leaderboard.csv").write_text(leaderboard(given).to_csv(index=False), encoding="utf-8")
-        _write_table(folder / "standings.csv", standings(frame))
+        _write_table(folder / "standings.csv", stand := standings(frame))
         _write_table(folder / "decomposition.csv", parts := decompose(frame))
         selected = _write_selection(folder, frame, suite)
-        timings = _timings(folder, suite)
-        drawn = plots.save_all(given, folder, timings, _more_figures(parts, selected))
-        for old in set((folder / "plots").glob("*.*")) - set(drawn):
-            old.unlink()  # of an earlier run with more in it
-
-
-def _more_figures(parts: pd.DataFrame, selected: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
-    """Yield the figures of a decomposition and of selected scores, where there are some."""
-    from irmbench.plots_decomposition import make_decomposition_figure
-    from irmbench.plots_selection import make_selection_figures
-
-    if len(parts):
-        yield "decomposition", make_decomposition_figure(parts)
-    if len(selected):
-        yield from make_selection_figures(selected)
+        each_seed = suite is not None and suite.selection.each_seed
+        plots.save_all(plots.Results(frame, stand, parts, selected, _timings(folder, suite), each_seed), folder)
 
 
 def _write_selection(folder: Path, frame: pd.DataFrame, suite: Suite | None) -> pd.DataFrame:
@@ -74,10 +56,10 @@ def _write_selection(folder: Path, frame: pd.DataFrame, suite: Suite | None) -> 
     return selected[selected["score"].isin(selection.scores)]
 
 
-def _timings(folder: Path, suite: Suite | None) -> pd.DataFrame | None:
+def _timings(folder: Path, suite: Suite | None) -> pd.DataFrame:
     """Return what a suite has timed so far."""
     asked = suite is not None and suite.timing is not None
-    return pd.read_csv(folder / TIMINGS) if asked and (folder / TIMINGS).exists() else None
+    return pd.read_csv(folder / TIMINGS) if asked and (folder / TIMINGS).exists() else pd.DataFrame()
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -30,7 +31,7 @@ def perf() -> None:
 
 @app.command()
 def run(device: Device = "cpu", update: Update = False) -> None:
-    """Time every case, and on the CPU the training step; store a record, and a plot of how the penalty's time grows."""
+    """Time every case, and on the CPU the training step; store a record, and plots of how times grow."""
     from irmbench import perf_plots, perf_records, perf_tables, performance, training_times
 
     with _comparable():
@@ -38,10 +39,10 @@ def run(device: Device = "cpu", update: Update = False) -> None:
         measured = performance.measure(performance.GRID, device)
         training = training_times.measure() if device == "cpu" else None
     record = perf_records.save(measured, device, training=training)
-    plot = perf_plots.save_scaling(record)
+    saved = perf_plots.save_scaling(record)
     _print(perf_tables.measured(measured))
     _print(perf_tables.trained(training) if training else "CUDA: not measured, the training step is timed on the CPU")
-    typer.echo(f"record: {record.path}\nplot: {plot}")
+    typer.echo(f"record: {record.path}\n{_plots(saved)}")
     raise typer.Exit(_operators(measured, device, update))
 
 
@@ -93,7 +94,11 @@ def history() -> None:
     with _comparable():
         records = perf_records.load_all()
     _print(perf_tables.history(records))
-    typer.echo(f"plot: {perf_plots.save_history(records)}")
+    typer.echo(_plots(perf_plots.save_history(records)))
+
+
+def _plots(saved: Sequence[Path]) -> str:
+    return "\n".join(f"plot: {path}" for path in saved if path.suffix == ".png")
 
 
 def _operators(measured: Sequence[Measurement], device: str, update: bool) -> int:

@@ -10,48 +10,74 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from irmbench.plots import COLOURS, MARKERS, Look, draw_legend, make_figure, n_words, wrapped
+from irmbench.plots_risks import BASELINES, Lines, baselines
+from irmbench.plots_style import Look, draw_estimates, draw_legend, looks_of, make_figure, n_words, name_rows, wrapped
 from irmbench.selection import AVERAGE, CAPTION
+from irmbench.selection_views import USABLE
 
-WIDTH = 3  # panels side by side
+COLUMNS = 3  # panels side by side
 FLOOR = 1e-5  # errors below it are drawn at it
-PROTOCOL: Look = {"linestyle": "none", "markersize": 4}
 WORDS = {"test_risk": "test risk", "error_causal": "error on causes", "error_noncausal": "error on the rest"}
 
 
-def make_selection_figures(selected: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
-    """Yield a figure for every score in a table of ``selection.select``, of official solvers where there are some."""
+def figures(selected: pd.DataFrame, trials: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """Yield a figure for every score in a table of ``selection.select``, of official solvers where there are some.
+
+    trials: those selected among.
+    """
+    if not len(selected):
+        return
     rows = selected[selected["environment"].isin(["", AVERAGE])]
     official = rows[rows["solver"] == "official"]
+    kinds = baselines(trials.assign(row=trials["name"].where(trials["name"] != "", trials["method"])))
     for score, of in (official if len(official) else rows).groupby("score", sort=False):
         of = of.assign(row=of["method"] + (", without E" + of["left_out"]).where(of["left_out"] != "", ""))
-        panels, names = of["dataset_label"].nunique(), of["row"].nunique()
-        size = (2.1 * min(WIDTH, panels) + 2.6, 0.32 * names + 0.8)
+        height = 0.05 * of["row"].nunique() * (1 + of["protocol"].nunique()) + 0.7
         title = f"What selected hyper-parameters score: {WORDS.get(str(score), score)}"
         caption = f"{CAPTION} {n_words(of['n'])}."
-        draw, one_scale = partial(selection, of), score != "test_risk"
-        yield f"selection_{score}", make_figure(draw, (panels, WIDTH), size, title, caption, one_scale)
+        if lines := _lines(of, kinds):
+            caption += " Vertical lines: ERM and the oracle, selected without a look at a test."
+        draw = partial(selection, of, lines=lines)
+        panels, one_scale = (of["dataset_label"].nunique(), COLUMNS), score != "test_risk"
+        yield f"selection_{score}", make_figure(draw, panels, height, title, caption, one_scale)
 
 
-def selection(table: pd.DataFrame, axes: Sequence[Axes]) -> None:
-    """Draw a score by method (``row``) and protocol, an axes per dataset: means and their intervals."""
-    names, protocols = list(dict.fromkeys(table["row"])), list(dict.fromkeys(table["protocol"]))
-    looks = {of: PROTOCOL | {"color": COLOURS[i], "marker": MARKERS[i]} for i, of in enumerate(protocols)}
-    score = str(table["score"].iloc[0])
-    lowest = -np.inf if score == "test_risk" else FLOOR
+def selection(table: pd.DataFrame, axes: Sequence[Axes], lines: Lines | None = None) -> None:
+    """Draw a score by method (``row``) and protocol, an axes per dataset.
+
+    lines: the scores at which lines are drawn, by dataset and name in ``BASELINES``.
+    """
+    looks = looks_of(table["protocol"])
+    names, drawn = list(dict.fromkeys(table["row"])), lines or {}
     for ax, (dataset, of) in zip(axes, table.groupby("dataset_label", sort=False), strict=True):
-        for protocol, rows in of.groupby("protocol", sort=False):
-            y = rows["row"].map(names.index) + 0.16 * (protocols.index(str(protocol)) - (len(protocols) - 1) / 2)
-            look, drawn = looks[str(protocol)], rows[["mean", "low", "high"]].clip(lower=lowest)
-            ax.hlines(y, drawn["low"], drawn["high"], color=look["color"], linewidth=1)
-            ax.plot(drawn["mean"], y, **look)
-        for i in range(1, len(names), 2):
-            ax.axhspan(i - 0.5, i + 0.5, color="0.96", zorder=0)
-        if score != "test_risk":
-            ax.set_xscale("log")
-        ax.set(yticks=range(len(names)), yticklabels=[wrapped(name, 28) for name in names])
-        ax.set_xlabel(WORDS.get(score, score))
-        ax.set_ylim(len(names) - 0.5, -0.5)
+        protocol_scores(of, names, looks, ax)
+        for name, value in drawn.get(str(dataset), {}).items():
+            ax.axvline(value, **BASELINES[name])
         ax.set_title(wrapped(str(dataset), 26))
-        ax.grid(False, axis="y")
-    draw_legend(axes[min(len(axes), WIDTH) - 1], looks)
+    of_lines = {name: look for name, look in BASELINES.items() if any(name in of for of in drawn.values())}
+    draw_legend(axes[min(len(axes), COLUMNS) - 1], looks | of_lines)
+
+
+def protocol_scores(table: pd.DataFrame, names: list[str], looks: dict[str, Look], ax: Axes) -> None:
+    """Draw one dataset's score by method and protocol: means over data seeds, and their bootstrap intervals."""
+    score = str(table["score"].iloc[0])
+    for protocol, rows in table.groupby("protocol", sort=False):
+        i = list(looks).index(str(protocol))
+        y = rows["row"].map(names.index) + 0.16 * (i - (len(looks) - 1) / 2)
+        floor = -np.inf if score == "test_risk" else FLOOR
+        draw_estimates(ax, y, rows["mean"], rows["low"], rows["high"], looks[str(protocol)], floor)
+    if score != "test_risk":
+        ax.set_xscale("log")
+    name_rows(ax, [wrapped(name, 24) for name in names])
+    ax.set_xlabel(WORDS.get(score, score))
+
+
+def _lines(of: pd.DataFrame, kinds: dict[str, str]) -> Lines:
+    """Return the scores of ERM and of the oracle by dataset, by the first protocol in ``USABLE`` that there is."""
+    order = of["protocol"].map({protocol: i for i, protocol in enumerate(USABLE)})
+    fair = of.assign(order=order, kind=of["method"].map(kinds)).dropna(subset=["order", "kind"])
+    first = fair[fair["left_out"] == ""].sort_values("order").drop_duplicates(["dataset_label", "kind"])
+    return {
+        str(dataset): dict(zip(rows["kind"], rows["mean"], strict=True))
+        for dataset, rows in first.groupby("dataset_label")
+    }

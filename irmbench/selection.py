@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from irmbench.candidates import ERRORS, KEY, Candidates, Selected, contests
+from irmbench.candidates import ERRORS, KEY, Candidates, Selected, contests, has_candidates
 from irmbench.interface import Array
 from irmbench.statistics import LEVEL
 
@@ -38,7 +38,7 @@ def select(frame: pd.DataFrame, each_seed: bool = False) -> pd.DataFrame:
     are ``test_risk`` in every test environment, with its average over them, and the errors of coefficients. ``sd`` has
     1 / n; that of an average is the mean of the environments', as published tables have it. Columns: ``COLUMNS``.
     """
-    rows = [row for key, candidates in contests(frame) for row in _rows(key, candidates, each_seed)]
+    rows = [row for key, candidates in _contests(frame) for row in _rows(key, candidates, each_seed)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -49,7 +49,11 @@ def weigh(frame: pd.DataFrame, each_seed: bool = False) -> pd.DataFrame:
     and of the errors of coefficients, n (seeds with a result), and for every protocol the part of the seeds for which
     it selects the candidate, or where one is selected for all of them, the part of their resamples.
     """
-    return pd.DataFrame([row for key, candidates in contests(frame) for row in _weighed(key, candidates, each_seed)])
+    return pd.DataFrame([row for key, candidates in _contests(frame) for row in _weighed(key, candidates, each_seed)])
+
+
+def _contests(frame: pd.DataFrame) -> Iterator[tuple[dict[str, str], Candidates]]:
+    return contests(frame) if has_candidates(frame) else iter(())
 
 
 def _weighed(key: dict[str, str], candidates: Candidates, each_seed: bool) -> Iterator[dict[str, Any]]:

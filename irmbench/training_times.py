@@ -102,15 +102,20 @@ class Training:
     compilation: Compilation
     threads: int = THREADS
 
+    def along(self, axis: str) -> list[Step]:
+        """Return the steps that differ from the standard size in ``axis`` alone, smallest first."""
+        base = {axis: getattr(Size(), axis)}
+        along = [step for step in self.steps if replace(step.size, **base) == Size()]
+        return sorted(along, key=lambda step: int(getattr(step.size, axis)))
+
     @property
     def exponents(self) -> dict[str, float]:
         """The least-squares slopes of log seconds in the log of each thing that was varied by itself."""
         slopes = {}
         for axis in GROWTH:
-            base = {axis: getattr(Size(), axis)}
-            along = {getattr(s.size, axis): s.median for s in self.steps if replace(s.size, **base) == Size()}
-            if len(along) > 1:
-                slopes[axis] = float(np.polyfit(np.log(list(along)), np.log(list(along.values())), 1)[0])
+            sizes = {getattr(step.size, axis): step.median for step in self.along(axis)}
+            if len(sizes) > 1:
+                slopes[axis] = float(np.polyfit(np.log(list(sizes)), np.log(list(sizes.values())), 1)[0])
         return slopes
 
 

@@ -18,6 +18,7 @@ def trials(**changes):
     return pd.DataFrame(
         {
             "assumption_class": "Y-noise varies",
+            "dataset": "chain",
             "dataset_label": "chain",
             "method_label": "irmv1",
             "method": "irmv1",

@@ -499,13 +499,14 @@ class TestHeatMap:
 class TestSaving:
     def test_the_table_and_the_pictures_can_be_loaded(self, tmp_path):
         folder = tmp_path / "new" / "folder"
-        table, png, svg = identify_views.save(CELLS, folder)
-        assert sorted(file.name for file in folder.iterdir()) == ["identify.csv", "identify.png", "identify.svg"]
+        table, png, svg, pdf = identify_views.save(CELLS, folder)
+        assert {file.name for file in folder.iterdir()} == {f"identify.{kind}" for kind in ("csv", "png", "svg", "pdf")}
         stored = pd.read_csv(table, keep_default_na=False, na_values={"distance": [""]})
         assert stored["reason"].tolist() == [cell.reason for cell in CELLS]
         np.testing.assert_allclose(stored["distance"], [np.nan if c.distance is None else c.distance for c in CELLS])
         assert imread(png).std() > 0.05
         assert ET.parse(svg).getroot().tag.endswith("svg")
+        assert pdf.read_bytes().startswith(b"%PDF")
 
 
 @pytest.fixture
@@ -560,8 +561,8 @@ class TestCommand:
         assert (code, err) == (0, "")
         assert asked == [(None, False)]
         assert out.startswith(printed(identify_views.matrix(CELLS), width=80))
-        saved = out.splitlines()[-3:]
-        assert saved == [f"mine/identify.{suffix}" for suffix in ("csv", "png", "svg")]
+        saved = out.splitlines()[-4:]
+        assert saved == [f"mine/identify.{suffix}" for suffix in ("csv", "png", "svg", "pdf")]
         assert all((tmp_path / file).is_file() for file in saved)
 
     def test_the_folder_is_among_the_results_by_default(self, call, asked, monkeypatch):

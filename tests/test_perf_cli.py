@@ -36,8 +36,8 @@ cli.main()
 def folder(tmp_path, monkeypatch):
     """A working folder, and a machine without noise; plots have tests of their own, and are slow."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(perf_plots, "save_scaling", lambda record: record.path.with_suffix(".png"))
-    monkeypatch.setattr(perf_plots, "save_history", lambda records: perf_records.ROOT / "history.png")
+    monkeypatch.setattr(perf_plots, "save_scaling", lambda record: [record.path.with_suffix(".png")])
+    monkeypatch.setattr(perf_plots, "save_history", lambda records: [perf_records.ROOT / "history.png"])
     monkeypatch.setattr(performance, "measure", lambda cases, device: [measurement(case) for case in cases])
     monkeypatch.setattr(training_times, "measure", training)
     monkeypatch.setattr(performance, "revision", lambda ref: "c" * 40)

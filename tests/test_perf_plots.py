@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from perf_support import STEP, measurement
+from perf_support import STEP, measurement, training
 
 from irmbench import perf_plots, perf_records
-from irmbench.plots import LOOKS
+from irmbench.plots_style import FORMATS, LOOKS
 from irmbench.timing import QUICK_CASES, Case
+from irmbench.training_loops import Size
+from irmbench.training_times import GROWTH, Step
 
 GROWING = [Case(2, 100), Case(2, 1_000), Case(10, 100), Case(10, 1_000)]
 
@@ -90,8 +92,32 @@ def test_a_case_that_a_record_lacks_leaves_no_gap():
     assert len(steps(ax, LOOKS[0]).get_xdata()) == 0
 
 
+def test_a_training_step_has_an_axes_for_each_thing_that_grows():
+    panels = axes(4)
+    perf_plots.training_scaling(training(), panels)
+    assert [ax.get_xlabel() for ax in panels] == ["trials", "n, examples", "d, inputs", "environments"]
+    for ax, sizes, exponent in zip(panels, GROWTH.values(), (1, 0, 2, 1), strict=True):
+        (line,) = ax.lines
+        assert line.get_xdata().tolist() == list(sizes) == ax.get_xticks().tolist()
+        assert line.get_ydata() == pytest.approx(line.get_ydata()[0] * (np.array(sizes) / sizes[0]) ** exponent)
+
+
+def test_lines_of_a_training_step_are_quartiles_of_its_rounds():
+    (ax,) = axes(1)
+    perf_plots.step_growth([Step(Size(), [1.0, 2.0, 3.0, 4.0, 5.0])], "trials", ax)
+    assert ax.collections[0].get_segments()[0][:, 1].tolist() == [2.0, 4.0]
+    assert ax.lines[0].get_ydata().tolist() == [3.0]
+
+
 def test_plots_are_saved_beside_the_records():
+    stored = perf_records.save(measured(), "cpu", training=training())
+    saved = perf_plots.save_scaling(stored)
+    stems = [stored.name, f"{stored.name}_training"]
+    assert saved == [stored.path.with_name(f"{stem}.{suffix}") for stem in stems for suffix in FORMATS]
+    assert perf_plots.save_history([stored])[0] == perf_records.ROOT / "history.png"
+    assert all(path.stat().st_size > 5_000 for path in saved)
+
+
+def test_a_record_without_a_training_step_has_no_plot_of_it():
     stored = perf_records.save(measured(), "cpu")
-    assert perf_plots.save_scaling(stored) == stored.path.with_suffix(".png")
-    assert perf_plots.save_history([stored]) == perf_records.ROOT / "history.png"
-    assert stored.path.with_suffix(".png").stat().st_size > 5_000
+    assert {path.stem for path in perf_plots.save_scaling(stored)} == {stored.name}
