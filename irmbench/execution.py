@@ -27,10 +27,12 @@ from irmbench.risks import Data
 from irmbench.solve import solve, solved_by, undefined, why_not
 from irmbench.sources import Source, source
 from irmbench.store import SCHEMA, Record
+from irmbench.streams import WHOLE
 from irmbench.suite import Trial
 
 MAX_TRIALS = 2048  # of one batch
 MAX_ELEMENTS = 2**25  # examples times trials of one batch: a step makes a few float64 copies of them
+MAX_DRAWN = 2**31  # examples times trials of a batch whose samples are large: a quarter of an hour
 MAX_WORK = 2**37  # examples times trials times steps: some minutes
 
 
@@ -143,8 +145,9 @@ def build(trial: Trial) -> tuple[Dataset, Method, Solver]:
 def _why_not(trial: Trial) -> str | None:
     dataset, method, solver = build(trial)
     key = source(trial)._replace(seed=0)
-    environments, _ = sources.shape(key)
-    return why_not(method, dataset, solver, environments, sources.population(key) is not None)
+    environments, parameters = sources.shape(key)
+    reason = why_not(method, dataset, solver, environments, sources.population(key) is not None)
+    return reason or sources.no_room(dataset, method, solver, environments, parameters)
 
 
 def _batch_key(trial: Trial) -> Any:
@@ -163,7 +166,7 @@ def _batch_key(trial: Trial) -> Any:
         trial.record_every,
         sources.shape(key),
         (dataset.loss, dataset.intercept, dataset.network),
-        dataset.n if examples else None,
+        dataset.n if examples or dataset.n > WHOLE else None,
     )
 
 
@@ -187,9 +190,10 @@ def _rectangles(rows: dict[Source, list[Trial]], device: str) -> Iterator[Job]:
 def _most(trial: Trial) -> int:
     """Return how many trials like this one may share a batch: of memory, and of the time that an interrupt may cost."""
     dataset, method, solver = build(trial)
-    if not sources.needs_examples(dataset, method, solver):
-        return MAX_TRIALS
     environments, _ = sources.shape(source(trial))
+    if not sources.needs_examples(dataset, method, solver):
+        large = solver.data == "sample" and dataset.n > WHOLE
+        return max(1, min(MAX_TRIALS, MAX_DRAWN // (environments * dataset.n))) if large else MAX_TRIALS
     held = method.footprint(environments, dataset.n) * (POINTS if solver.optimizer == "newton" else 1)
     work = environments * dataset.n * (solver.steps if solver.optimizer in ("sgd", "adam") else 1)
     return max(1, min(MAX_TRIALS, MAX_ELEMENTS // held, MAX_WORK // work))

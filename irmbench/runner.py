@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ import torch
 from loky import get_reusable_executor
 from tqdm import tqdm
 
-from irmbench import outputs, provenance
+from irmbench import outputs, provenance, sources
 from irmbench.changes import Changes, change
 from irmbench.errors import UserError, plain_words
 from irmbench.execution import Job, digests, execute, plan, run_job, screen
@@ -131,6 +132,8 @@ def _run(suite: str, missing: list[Trial], store: Store, options: Options) -> No
     runnable, refused = screen(missing)
     jobs = plan(runnable, options.device)
     writer = store.writer()
+    if notice := sources.expected(runnable):
+        print(notice, file=sys.stderr)
     # `disable=None`: quiet where standard error is no terminal.
     with _pool(options, len(jobs)) as pool, tqdm(total=len(missing), unit="trial", disable=None) as progress:
         for records in chain([refused], execute(jobs, pool)):

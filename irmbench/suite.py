@@ -18,6 +18,7 @@ from irmbench import plugins
 from irmbench.draws import Searched, check_search, drawn
 from irmbench.errors import UserError, suggest
 from irmbench.parameters import Table, instances, split
+from irmbench.streams import MOST
 
 Score = Literal["test_risk", "error_causal", "error_noncausal", "distance"]
 Entries = Annotated[list[str | Table], Meta(min_length=1)]
@@ -170,6 +171,9 @@ def _with_shared_datasets(table: Table) -> Table:
 def _combinations(experiment: Experiment, users: bool) -> Iterator[Table]:
     """Yield the fields of a trial, but for its data seed; with ``users``, of a user's own methods too."""
     datasets = [(split(entry)[0], d) for entry in experiment.datasets for d in instances("datasets", entry)]
+    if large := next(((name, d.n) for name, d in datasets if d.n > MOST), None):
+        exact = "; the solver `population` tells what the largest sample would"
+        raise UserError(f"{large[0]}.n: expected at most {MOST:,} examples, got {large[1]:,}{exact}")
     entries = [*experiment.methods]
     if users:
         named = {split(entry)[0] for entry in entries}
