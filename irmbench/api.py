@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 
 from irmbench.changes import Changes
+from irmbench.errors import UserError, suggest
 from irmbench.provenance import asked_for
 from irmbench.runner import Options, run_suite
 from irmbench.store import Record
@@ -36,9 +39,24 @@ def run(
     ``seeds=5`` or ``methods=["erm", "vrex"]``, are the fields of ``irmbench.changes.Changes``. Raises UserError on a
     suite, a name or a value that cannot be meant.
     """
+    if device not in ("cpu", "cuda"):
+        raise UserError(f"device: expected cpu or cuda, got {device!r}")
+    if workers is not None and (not isinstance(workers, int) or workers < 1):
+        raise UserError(f"workers: expected a whole number of at least 1, got {workers!r}")
     folder = None if out is None else Path(out)
-    options = Options(folder, Changes(**changes), device, workers, fresh)
+    options = Options(folder, _changes(changes), device, workers, fresh)
     return _frame(run_suite(load_suite(str(suite)), options).records)
+
+
+def _changes(given: dict[str, Any]) -> Changes:
+    known = [field.name for field in dataclasses.fields(Changes)]
+    for name in given:
+        if name not in known:
+            raise UserError(f"run: unknown option {name!r}.{suggest(name, known)} Changes: {', '.join(known)}")
+    try:
+        return msgspec.convert(given, Changes)
+    except msgspec.ValidationError as error:
+        raise UserError(f"run: {error}") from error
 
 
 def load(folder: str | Path) -> pd.DataFrame:

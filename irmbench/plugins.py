@@ -96,7 +96,7 @@ def load_file(file: Path) -> tuple[str, type[Any]]:
     plugin = Plugin(file.stem, "methods", str(file), name, file)
     try:
         specification.loader.exec_module(module)
-    except Exception as error:  # a plugin's module may raise anything
+    except (Exception, SystemExit) as error:  # a plugin's module may raise anything
         raise UserError(f"{file}: cannot be imported: {_cause(error, plugin)}") from error
     held = {kind: classes for kind in BASES if (classes := _classes(replace(plugin, kind=kind), module))}
     if len(held) != 1:
@@ -148,11 +148,11 @@ def _import(plugin: Plugin) -> ModuleType:
     importlib.invalidate_caches()  # the file may be younger than the import system's view of its folder
     try:
         return importlib.import_module(plugin.target.partition(":")[0])
-    except Exception as error:  # a plugin's module may raise anything
+    except (Exception, SystemExit) as error:  # a plugin's module may raise anything
         raise UserError(f"{plugin.origin}: cannot be imported: {_cause(error, plugin)}") from error
 
 
-def _cause(error: Exception, plugin: Plugin) -> str:
+def _cause(error: BaseException, plugin: Plugin) -> str:
     """Describe an error in one line, with the line of the plugin's own file that led to it."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(plugin.file)]
     message = f"{type(error).__name__}: {error}".partition("\n")[0]

@@ -59,7 +59,7 @@ def asked_for(folder: Path) -> list[Record]:
     records = Store(folder).records()
     try:
         ids = msgspec.json.decode((folder / "planned.json").read_bytes(), type=set[str])
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError):
         return list(records.values())
     return [record for key, record in records.items() if key in ids]
 
@@ -68,7 +68,7 @@ def planned_trials(folder: Path) -> int | None:
     """Return how many trials a folder's last run asked for, where it says so."""
     try:
         return int(msgspec.json.decode((folder / "run.json").read_bytes())["planned_trials"])
-    except (OSError, msgspec.DecodeError, KeyError):
+    except (OSError, ValueError, LookupError, TypeError):  # whatever the file may hold
         return None
 
 
@@ -76,7 +76,7 @@ def planned_suite(folder: Path) -> Suite | None:
     """Return the suite that a folder's last run asked for, where it says so in words that are known."""
     try:
         return msgspec.convert(msgspec.json.decode((folder / "run.json").read_bytes())["suite"], Suite)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError, KeyError):
+    except (OSError, ValueError, LookupError, TypeError):
         return None
 
 

@@ -53,12 +53,15 @@ class Store:
 
     def _lines(self) -> Iterator[Record]:
         for shard in sorted(self._shards.glob("*.jsonl")):
-            for line in shard.read_bytes().splitlines():
+            for line in _content(shard).splitlines():
                 try:
                     record = msgspec.json.decode(line)
-                except msgspec.DecodeError:
+                except (msgspec.DecodeError, RecursionError):
                     continue
-                if not isinstance(record, dict) or not {"trial_id", "finished", "status"} <= record.keys():
+                if not isinstance(record, dict):
+                    continue
+                known = [record.get(name) for name in ("trial_id", "finished", "status")]
+                if not all(isinstance(value, str) for value in known) or not isinstance(record.get("schema", 0), int):
                     continue
                 if record.get("schema", 0) > SCHEMA:
                     raise UserError(f"{shard}: written by a newer irmbench (record schema {record['schema']}); upgrade")
@@ -67,6 +70,13 @@ class Store:
     def writer(self) -> Writer:
         """Return a writer with a file of its own."""
         return Writer(self._shards / f"{uuid.uuid4().hex[:12]}.jsonl")
+
+
+def _content(shard: Path) -> bytes:
+    try:
+        return shard.read_bytes()
+    except OSError as error:
+        raise UserError(f"{shard}: cannot be read: {error.strerror}") from error
 
 
 class Writer:

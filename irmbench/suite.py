@@ -122,10 +122,11 @@ def load_suite(name_or_file: str) -> Suite:
 def parse(text: str) -> Suite:
     """Return the suite a TOML text describes; UserError on anything it cannot mean."""
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return validated(tomllib.loads(text))
+    except RecursionError as error:
+        raise UserError("not TOML that can be read: nested too deeply") from error
+    except ValueError as error:  # a number of thousands of digits is one, and what is not TOML
         raise UserError(f"not TOML: {error}") from error
-    return validated(table)
 
 
 def validated(table: Table) -> Suite:
