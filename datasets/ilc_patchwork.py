@@ -36,13 +36,17 @@ class ILCPatchwork(Dataset):
         return _copies(_inputs()[: self.environments], n)
 
     def population(self, seed: int) -> Moments:
-        return replace(compress(self.sample(self.n, seed)), population=True)
+        return self._exact(self.sample(1, seed))
 
     def test_sample(self, n: int, seed: int) -> Examples:
         return _copies(_inputs()[self.environments :], n)
 
     def test_population(self, seed: int) -> Moments:
-        return replace(compress(self.test_sample(self.n, seed)), population=True)
+        return self._exact(self.test_sample(1, seed))
+
+    def _exact(self, one: Examples) -> Moments:
+        moments = compress(one)
+        return replace(moments, count=moments.count * self.n, population=True)
 
 
 def _inputs() -> torch.Tensor:

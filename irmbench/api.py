@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 
 from irmbench.changes import Changes
+from irmbench.errors import UserError, suggest
 from irmbench.limits import Limits
 from irmbench.loading import Contents, contents
 from irmbench.runner import Options, run_suite
@@ -42,9 +45,24 @@ def run(
     ``methods=["erm", "vrex"]``, are the fields of ``irmbench.changes.Changes``. Raises UserError on a suite, a name or
     a value that cannot be meant.
     """
+    if device not in ("cpu", "cuda"):
+        raise UserError(f"device: expected cpu or cuda, got {device!r}")
+    if workers is not None and (not isinstance(workers, int) or workers < 1):
+        raise UserError(f"workers: expected a whole number of at least 1, got {workers!r}")
     folder, limits = None if out is None else Path(out), Limits(time_limit, memory_limit)
-    options = Options(folder, Changes(**changes), device, workers, fresh, executor, limits, tuple(allow_code))
+    options = Options(folder, _changes(changes), device, workers, fresh, executor, limits, tuple(allow_code))
     return _with_columns(run_suite(load_suite(str(suite)), options).contents)
+
+
+def _changes(given: dict[str, Any]) -> Changes:
+    known = [field.name for field in dataclasses.fields(Changes)]
+    for name in given:
+        if name not in known:
+            raise UserError(f"run: unknown option {name!r}.{suggest(name, known)} Changes: {', '.join(known)}")
+    try:
+        return msgspec.convert(given, Changes)
+    except msgspec.ValidationError as error:
+        raise UserError(f"run: {error}") from error
 
 
 def load(folders: str | Path | Sequence[str | Path]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from irmbench.batch import Batch
 from irmbench.interface import Dataset, Method, Solver
 from irmbench.moments import stack
 from irmbench.risks import Data
-from irmbench.sources import drawn, exact, moments_of, needs_examples
+from irmbench.sources import drawn, drawn_moments, exact, needs_examples
 
 
 def assemble(dataset: Dataset, methods: Sequence[Method], solver: Solver, seeds: Sequence[int]) -> Batch:
@@ -29,7 +29,6 @@ def training_data(dataset: Dataset, method: Method, solver: Solver, seed: int) -
         if moments is None:
             raise ValueError(f"{type(dataset).__name__} has no population moments")
         return moments
-    examples = drawn(dataset, method.trains_on, seed)
     if needs_examples(dataset, method, solver):
-        return examples
-    return moments_of(examples, dataset.sizes if method.trains_on == "training" else None)
+        return drawn(dataset, method.trains_on, seed)
+    return drawn_moments(dataset, method.trains_on, seed)

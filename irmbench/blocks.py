@@ -92,7 +92,9 @@ class TwoBlocks(Dataset):
             x, z, y = self.draw(n, rng, env, weights)
             inputs.append(np.concatenate([x, rng.permutation(z) if env.permuted else z], 1))
             targets.append(y)
-        observed = np.stack(inputs) @ self.rotation(inputs[0].shape[1], seed)
+        observed = np.stack(inputs)
+        if self.scrambled:
+            observed = observed @ self.rotation(observed.shape[-1], seed)
         logistic = self.loss == "logistic"
         targets_of_all = torch.from_numpy(np.stack(targets))
         return Examples(torch.from_numpy(observed), targets_of_all, self.intercept, logistic, self.network)

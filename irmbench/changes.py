@@ -29,8 +29,8 @@ class Changes:
     """
 
     seeds: int | None = None
-    methods: Sequence[str] = ()
-    datasets: Sequence[str] = ()
+    methods: str | Sequence[str] = ()
+    datasets: str | Sequence[str] = ()
     solver: str | None = None
     record_every: int | None = None
     values: Sequence[str] = ()
@@ -92,9 +92,10 @@ def _set(table: Table, assignment: str) -> None:
     if not equals or kind not in ("methods", "datasets") or not parameter or where.count(".") != 2:
         raise UserError(f"--set {assignment}: expected methods.ID.PARAMETER=VALUE or datasets.ID.PARAMETER=VALUE")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text  # a bare word is a string
+        held = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        held = {}
+    value = held["value"] if held.keys() == {"value"} else text  # a bare word is a string
     found = False
     for experiment in table["experiments"]:
         for index, entry in enumerate(experiment[kind]):

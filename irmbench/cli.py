@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from irmbench.suite import Suite
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+LONGEST = 900  # letters of a message
 KINDS = ("methods", "datasets", "suites")
 
 
@@ -246,5 +247,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    typer.echo("irmbench: " + " ".join(message.split()), err=True)
+    words = " ".join(message.split())
+    shown = words if len(words) <= LONGEST else f"{words[: LONGEST - 300]} [...] {words[-280:]}"
+    typer.echo("irmbench: " + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown), err=True)
     sys.exit(USAGE)

@@ -133,8 +133,9 @@ def _labels(trial: Trial, status: str) -> dict[str, str | bool]:
 def _why_not(trial: Trial) -> str | None:
     dataset, method, solver = build(trial)
     key = source(trial)._replace(seed=0)
-    environments, _ = sources.shape(key)
-    return why_not(method, dataset, solver, environments, sources.population(key) is not None)
+    environments, parameters = sources.shape(key)
+    reason = why_not(method, dataset, solver, environments, sources.population(key) is not None)
+    return reason or sources.no_room(dataset, method, solver, environments, parameters)
 
 
 def _solve(job: Job) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import ClassVar
 
 import torch
@@ -142,13 +142,21 @@ class Examples:
         return self.inputs @ coefficients[:-1] + coefficients[-1]
 
 
-def compress(examples: Examples) -> Moments:
-    """Return the moments of examples, in float64, with O(chunk) extra memory."""
+def compress(examples: Examples, sizes: Sequence[int] | None = None) -> Moments:
+    """Return the moments of examples, in float64, with O(chunk) extra memory.
+
+    With sizes, of the first examples of each environment, as many as its size.
+    """
+    if sizes is not None:
+        environments = [examples.with_tensors(*(t[e, :n] for t in examples.tensors)) for e, n in enumerate(sizes)]
+        moments = stack([compress(environment) for environment in environments])
+        assert isinstance(moments, Moments)
+        return moments
     return merge(
         _compress_chunk(
             examples.inputs[..., i : i + CHUNK, :], examples.targets[..., i : i + CHUNK], examples.intercept
         )
-        for i in range(0, examples.inputs.shape[-2], CHUNK)
+        for i in range(0, max(examples.inputs.shape[-2], 1), CHUNK)
     )
 
 
@@ -157,21 +165,37 @@ def _compress_chunk(inputs: Tensor, targets: Tensor, intercept: bool) -> Moments
     rows = torch.cat([inputs, ones[..., None], targets[..., None]], -1).double()
     n = rows.shape[-2]
     count = torch.full(rows.shape[:-2], n, dtype=torch.float64, device=rows.device)
-    return Moments(rows.mT @ rows / n, count, intercept)
+    return Moments(rows.mT @ rows / max(n, 1), count, intercept)
+
+
+def stream(chunks: Iterable[Examples]) -> Moments:
+    """Return the moments of all chunks' examples together, holding one chunk at a time, however many there are.
+
+    Chunks are [E, n, d] and [E, n] each, of any n: ``stream(Examples(inputs, targets) for inputs, targets in files)``.
+    """
+    return merge(map(compress, chunks))
 
 
 def merge(parts: Iterable[Moments]) -> Moments:
-    """Return the moments of all parts' examples together, holding one part at a time, however many there are."""
-    iterator = iter(parts)
-    total = next(iterator, None)
-    if total is None:
+    """Return the moments of all parts' examples together, holding as many as a number has bits, however many there are.
+
+    Parts are merged in pairs, pairs in fours: rounding errors grow with the logarithm of their number.
+    """
+    waiting: list[Moments] = []  # of twice as many parts as the next, at least
+    for number, part in enumerate(parts, 1):
+        waiting.append(part)
+        for _ in range((number & -number).bit_length() - 1):
+            later = waiting.pop()
+            waiting[-1] = _merged(waiting[-1], later)
+    if not waiting:
         raise ValueError("no moments to merge: the stream of parts is empty")
-    for part in iterator:
-        count = total.count + part.count
-        # The running mean, not the sum: its rounding error does not grow with the number of parts' magnitude.
-        second = total.second + (part.second - total.second) * (part.count / count)[..., None, None]
-        total = total.with_tensors(second, count)
-    return total
+    return reduce(lambda later, earlier: _merged(earlier, later), reversed(waiting))
+
+
+def _merged(a: Moments, b: Moments) -> Moments:
+    count = a.count + b.count
+    weight = b.count / count.clamp(min=1)  # of no examples at all the moments are 0
+    return a.with_tensors(a.second + (b.second - a.second) * weight[..., None, None], count)
 
 
 def stack(items: Sequence[Moments | Examples]) -> Moments | Examples:

@@ -9,7 +9,6 @@ import torch
 
 from irmbench import sources
 from irmbench.descent import Fit
-from irmbench.moments import Examples
 from irmbench.risks import Data
 from irmbench.scores import empirical_risk, score, unscramble
 from irmbench.sources import source
@@ -42,11 +41,11 @@ def outcome(trial: Trial, data: Data, fit: Fit, s: int, h: int) -> dict[str, Any
 def _held_out_risks(trial: Trial, observed: torch.Tensor) -> dict[str, list[float]]:
     """Return the risks per environment that hyper-parameters are selected by, where a trial is there for that."""
     key = source(trial)
-    examples: dict[str, Examples | None] = {}
+    data: dict[str, Data | None] = {}
     if trial.held_out is not None:
-        examples["held_out_risk"] = sources.held_out(key)
+        data["held_out_risk"] = sources.held_out(key)
     if trial.validate:
         place = key.dataset, key.params, key.seed
-        examples["validation_risk"] = sources.fresh(*place, key.role, "validation")
-        examples["test_risk"] = sources.fresh(*place, "testing", "test risks")
-    return {name: empirical_risk(of, observed).tolist() for name, of in examples.items() if of is not None}
+        data["validation_risk"] = sources.fresh(*place, key.role, "validation")
+        data["test_risk"] = sources.fresh(*place, "testing", "test risks")
+    return {name: empirical_risk(of, observed).tolist() for name, of in data.items() if of is not None}

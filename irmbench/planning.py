@@ -17,10 +17,12 @@ from irmbench.limits import NO_LIMITS, Limits
 from irmbench.newton import POINTS
 from irmbench.solve import uses_closed_form
 from irmbench.sources import Source, source
+from irmbench.streams import WHOLE
 from irmbench.suite import Trial
 
 MAX_TRIALS = 2048  # of one batch
 MAX_ELEMENTS = 2**25  # examples times trials of one batch: a step makes a few float64 copies of them
+MAX_DRAWN = 2**31  # examples times trials of a batch whose samples are large: a quarter of an hour
 MAX_WORK = 2**37  # examples times trials times steps: some minutes
 
 # What work takes, in seconds on some machine: only ratios matter, to tell what share of a run is done.
@@ -105,7 +107,7 @@ def _batch_key(trial: Trial) -> Any:
         trial.record_every,
         sources.shape(key),
         (dataset.loss, dataset.intercept, dataset.network),
-        dataset.n if examples else None,
+        dataset.n if examples or dataset.n > WHOLE else None,
     )
 
 
@@ -129,9 +131,10 @@ def _rectangles(rows: dict[Source, list[Trial]]) -> Iterator[tuple[list[Trial], 
 def _most(trial: Trial) -> int:
     """Return how many trials like this one may share a batch: of memory, and of the time that an interrupt may cost."""
     dataset, method, solver = build(trial)
-    if not sources.needs_examples(dataset, method, solver):
-        return MAX_TRIALS
     environments, _ = sources.shape(source(trial))
+    if not sources.needs_examples(dataset, method, solver):
+        large = solver.data == "sample" and dataset.n > WHOLE
+        return max(1, min(MAX_TRIALS, MAX_DRAWN // (environments * dataset.n))) if large else MAX_TRIALS
     held = method.footprint(environments, dataset.n) * (POINTS if solver.optimizer == "newton" else 1)
     work = environments * dataset.n * (solver.steps if solver.optimizer in ("sgd", "adam") else 1)
     return max(1, min(MAX_TRIALS, MAX_ELEMENTS // held, MAX_WORK // work))

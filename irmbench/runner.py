@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 import msgspec
 import torch
 
-from irmbench import outputs, provenance, report
+from irmbench import outputs, provenance, report, sources
 from irmbench.changes import Changes, change
 from irmbench.dispatch import Dispatcher
 from irmbench.errors import UserError
@@ -132,7 +133,13 @@ def rerun(folder: Path, trial_id: str) -> tuple[Record, Record]:
     records = Store(folder).records()
     if trial_id not in records:
         raise UserError(f"{folder}: has no trial {trial_id!r}; the ids are in its trials.csv")
-    trial = msgspec.convert({k: v for k, v in records[trial_id].items() if k in Trial.__struct_fields__}, Trial)
+    try:
+        try:
+        trial = msgspec.convert({k: v for k, v in records[trial_id].items() if k in Trial.__struct_fields__}, Trial)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{folder}: the record of {trial_id} cannot be run again: {error}") from error
+    except msgspec.ValidationError as error:
+        raise UserError(f"{folder}: the record of {trial_id} cannot be run again: {error}") from error
     runnable, refused = screen([trial])
     device = records[trial_id]["device"]
     _check_device(device)
@@ -151,6 +158,8 @@ def _run(suite: str, missing: list[Trial], store: Store, options: Options) -> No
     """Run the trials, and store their records as they come."""
     if not missing:
         return
+    if notice := sources.expected(missing):
+        print(notice, file=sys.stderr)
     limits = options.limits
     surveys = [Survey(missing[i : i + SURVEYED], options.device, limits) for i in range(0, len(missing), SURVEYED)]
     opened = open_pool(options.executor, options.workers, len(missing), limits, options.device)

@@ -14,6 +14,7 @@ from torch import Tensor
 from irmbench.interface import Dataset, Method, Truth
 from irmbench.moments import Examples, Moments
 from irmbench.risks import Data, environments
+from irmbench.streams import streamed
 
 IDENTITY = Method()  # its parameters are the coefficients
 
@@ -65,30 +66,31 @@ class Tester:
     """
 
     def __init__(self, dataset: Dataset, seed: int, truth: Truth) -> None:
-        moments = dataset.test_population(seed) if dataset.loss == "squared" else None
-        self._data: Data = dataset.test_sample(dataset.n, seed) if moments is None else moments
+        self._data = _test_data(dataset, seed)
         if dataset.network is None:
-            self._oracle = self._risk(truth.observed(truth.coefficients, self._data.dimension))
+            self._oracle = empirical_risk(self._data, truth.observed(truth.coefficients, self._data.dimension))
         else:
             self._oracle = torch.tensor([dataset.irreducible_risk])
 
     def __call__(self, coefficients: Tensor) -> dict[str, float]:
         """Return the worst test environment's risk, and its excess over the causal coefficients' worst."""
-        risk = self._risk(coefficients)
+        risk = empirical_risk(self._data, coefficients)
         worst = risk.max()
         return {"worst_test_risk": float(worst), "oracle_gap": float(worst - self._oracle.max())}
 
-    def _risk(self, coefficients: Tensor) -> Tensor:
-        if isinstance(self._data, Examples):
-            return empirical_risk(self._data, coefficients)
-        return environments(self._data, IDENTITY, coefficients).risk
+
+def _test_data(dataset: Dataset, seed: int) -> Data:
+    moments = dataset.test_population(seed) if dataset.loss == "squared" else None
+    if moments is None:
+        moments = streamed(dataset, "testing", seed, "test")
+    return dataset.test_sample(dataset.n, seed) if moments is None else moments
 
 
-def empirical_risk(examples: Examples, coefficients: Tensor) -> Tensor:
+def empirical_risk(data: Data, coefficients: Tensor) -> Tensor:
     """Return the mean squared error per environment, or under logistic loss the frequency of errors, [E]."""
-    if examples.logistic:
-        return zero_one_risk(examples, coefficients)
-    return environments(examples, IDENTITY, coefficients).risk
+    if isinstance(data, Examples) and data.logistic:
+        return zero_one_risk(data, coefficients)
+    return environments(data, IDENTITY, coefficients).risk
 
 
 def zero_one_risk(examples: Examples, coefficients: Tensor) -> Tensor:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from irmbench import plugins
+from irmbench import plugins, streams
 from irmbench.interface import Dataset, Method, Role, Solver, Truth
-from irmbench.moments import Examples, Moments, compress, stack
+from irmbench.moments import Examples, Moments, compress
 from irmbench.risks import Data
 from irmbench.scores import Tester
 from irmbench.suite import Trial
@@ -18,6 +19,7 @@ AnyData = TypeVar("AnyData", Moments, Examples)
 
 KEPT = 4096  # data keys whose moments and test environments stay in memory, a few kilobytes each
 HELD = 32  # data keys whose examples do, some megabytes each
+USES: dict[Role, str] = {"training": "data", "testing": "data of an oracle"}  # what samples to train on are drawn for
 
 
 class Source(NamedTuple):
@@ -67,10 +69,11 @@ def _tester(name: str, params: bytes, seed: int) -> Tester:
 
 
 @lru_cache(HELD)
-def fresh(name: str, params: bytes, seed: int, role: Role, use: str) -> Examples | None:
+def fresh(name: str, params: bytes, seed: int, role: Role, use: str) -> Data | None:
     """Return examples of the training or test environments that are drawn for one use and no other."""
     of = dataset(name, params)
-    return of.fresh_sample(role, of.n, seed, use)
+    moments = streams.streamed(of, role, seed, use)
+    return of.fresh_sample(role, of.n, seed, use) if moments is None else moments
 
 
 @lru_cache(KEPT)
@@ -88,18 +91,16 @@ def exact(of: Dataset, role: Role, seed: int) -> Moments | None:
 @lru_cache(KEPT)
 def sample_moments(key: Source) -> Moments:
     """Return the moments of the sample, in each environment of as many examples as it has."""
-    sizes = dataset(key.dataset, key.params).sizes if key.role == "training" else None
-    return _without(moments_of(sample(key._replace(held_out=None)), sizes), key.held_out)
+    if key.held_out is not None:
+        return _without(sample_moments(key._replace(held_out=None)), key.held_out)
+    return drawn_moments(dataset(key.dataset, key.params), key.role, key.seed)
 
 
-def moments_of(examples: Examples, sizes: tuple[int, ...] | None) -> Moments:
-    """Return the moments of the first examples of each environment, as many as its size; of all without sizes."""
-    if sizes is None:
-        return compress(examples)
-    environments = [examples.with_tensors(*(t[e, :n] for t in examples.tensors)) for e, n in enumerate(sizes)]
-    moments = stack([compress(environment) for environment in environments])
-    assert isinstance(moments, Moments)
-    return moments
+def drawn_moments(of: Dataset, role: Role, seed: int) -> Moments:
+    """Return the moments of examples of the training environments to train on, or of the test environments."""
+    sizes = of.sizes if role == "training" else None
+    moments = streams.streamed(of, role, seed, USES[role], sizes)
+    return compress(drawn(of, role, seed), sizes) if moments is None else moments
 
 
 def sample(key: Source) -> Examples:
@@ -109,19 +110,22 @@ def sample(key: Source) -> Examples:
 
 def drawn(of: Dataset, role: Role, seed: int) -> Examples:
     """Return examples of the training environments to train on, or of the test environments."""
-    if role == "training":
+    if streams.in_chunks(of, role):
+        examples = streams.whole(of, role, seed, USES[role])
+    elif role == "training":
         examples = of.sample(of.n, seed)
-    elif (found := of.fresh_sample(role, of.n, seed, "data of an oracle")) is not None:
+    elif (found := of.fresh_sample(role, of.n, seed, USES[role])) is not None:
         examples = found
     else:
         raise ValueError(f"{type(of).__name__} draws no sample of its test environments to train on")
     return examples.with_tensors(examples.inputs.double(), examples.targets.double())
 
 
-def held_out(key: Source) -> Examples:
+def held_out(key: Source) -> Data:
     """Return the sample's environment that is not trained on."""
-    examples = sample(key._replace(held_out=None))
-    return examples.with_tensors(*(tensor[key.held_out, None] for tensor in examples.tensors))
+    whole = key._replace(held_out=None)
+    found = sample_moments(whole) if streams.in_chunks(dataset(key.dataset, key.params)) else sample(whole)
+    return found.with_tensors(*(tensor[key.held_out, None] for tensor in found.tensors))
 
 
 def shape(key: Source) -> tuple[int, int]:
@@ -149,6 +153,19 @@ def _without(data: AnyData, environment: int | None) -> AnyData:
 def needs_examples(dataset: Dataset, method: Method, solver: Solver) -> bool:
     """Whether a trial runs on examples rather than on moments."""
     return solver.data == "sample" and (dataset.loss != "squared" or method.needs_examples or method.needs_split)
+
+
+def no_room(of: Dataset, method: Method, solver: Solver, environments: int, parameters: int) -> str | None:
+    """Return why a trial's data do not fit into this machine's memory, or None."""
+    held = needs_examples(of, method, solver) or not streams.in_chunks(of, method.trains_on)
+    return streams.no_room(of, environments, parameters) if solver.data == "sample" and held else None
+
+
+def expected(trials: Iterable[Trial]) -> str | None:
+    """Return in words how long the trials' large samples take to draw, or None where they soon are."""
+    large = (trial for trial in trials if trial.dataset_params.get("n", 0) > streams.WHOLE)
+    keys = {source(trial)._replace(held_out=None): None for trial in large if trial.solver_params["data"] == "sample"}
+    return streams.expected((dataset(key.dataset, key.params), key.role) for key in keys)
 
 
 def data(key: Source, method: Method, solver: Solver) -> Data:

@@ -18,6 +18,7 @@ from irmbench import plugins
 from irmbench.draws import Searched, check_search, drawn
 from irmbench.errors import UserError, suggest
 from irmbench.parameters import Table, instances, split
+from irmbench.streams import MOST
 
 Score = Literal["test_risk", "error_causal", "error_noncausal", "distance"]
 Entries = Annotated[list[str | Table], Meta(min_length=1)]
@@ -121,10 +122,11 @@ def load_suite(name_or_file: str) -> Suite:
 def parse(text: str) -> Suite:
     """Return the suite a TOML text describes; UserError on anything it cannot mean."""
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return validated(tomllib.loads(text))
+    except RecursionError as error:
+        raise UserError("not TOML that can be read: nested too deeply") from error
+    except ValueError as error:  # a number of thousands of digits is one, and what is not TOML
         raise UserError(f"not TOML: {error}") from error
-    return validated(table)
 
 
 def validated(table: Table) -> Suite:
@@ -170,6 +172,9 @@ def _with_shared_datasets(table: Table) -> Table:
 def _combinations(experiment: Experiment, users: bool) -> Iterator[Table]:
     """Yield the fields of a trial, but for its data seed; with ``users``, of a user's own methods too."""
     datasets = [(split(entry)[0], d) for entry in experiment.datasets for d in instances("datasets", entry)]
+    if large := next(((name, d.n) for name, d in datasets if d.n > MOST), None):
+        exact = "; the solver `population` tells what the largest sample would"
+        raise UserError(f"{large[0]}.n: expected at most {MOST:,} examples, got {large[1]:,}{exact}")
     entries = [*experiment.methods]
     if users:
         named = {split(entry)[0] for entry in entries}
