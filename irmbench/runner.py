@@ -134,10 +134,7 @@ def rerun(folder: Path, trial_id: str) -> tuple[Record, Record]:
     if trial_id not in records:
         raise UserError(f"{folder}: has no trial {trial_id!r}; the ids are in its trials.csv")
     try:
-        try:
         trial = msgspec.convert({k: v for k, v in records[trial_id].items() if k in Trial.__struct_fields__}, Trial)
-    except msgspec.ValidationError as error:
-        raise UserError(f"{folder}: the record of {trial_id} cannot be run again: {error}") from error
     except msgspec.ValidationError as error:
         raise UserError(f"{folder}: the record of {trial_id} cannot be run again: {error}") from error
     runnable, refused = screen([trial])
