@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,8 @@ import pandas as pd
 
 from irmbench.changes import Changes
 from irmbench.limits import Limits
-from irmbench.provenance import asked_for
+from irmbench.loading import Contents, contents
 from irmbench.runner import Options, run_suite
-from irmbench.store import Record
 from irmbench.suite import load_suite
 
 COLUMNS = [
@@ -32,28 +32,35 @@ def run(
     executor: str = "loky",
     time_limit: float | None = None,
     memory_limit: int | None = None,
+    allow_code: Sequence[str] = (),
     **changes: Any,
 ) -> pd.DataFrame:
     """Run or resume a suite, by name or TOML file, and return its trials as ``load`` does.
 
-    ``out``, ``device``, ``workers``, ``fresh`` and ``executor`` are as in ``irmbench.runner.Options``; a trial may take
-    ``time_limit`` seconds and ``memory_limit`` MiB; ``changes``, such as ``seeds=5`` or ``methods=["erm", "vrex"]``,
-    are the fields of ``irmbench.changes.Changes``. Raises UserError on a suite, a name or a value that cannot be meant.
+    ``out``, ``device``, ``workers``, ``fresh``, ``executor`` and ``allow_code`` are as in ``irmbench.runner.Options``;
+    a trial may take ``time_limit`` seconds and ``memory_limit`` MiB; ``changes``, such as ``seeds=5`` or
+    ``methods=["erm", "vrex"]``, are the fields of ``irmbench.changes.Changes``. Raises UserError on a suite, a name or
+    a value that cannot be meant.
     """
+    limits = Limits(time_limit, memory_limit)
     folder = None if out is None else Path(out)
-    options = Options(folder, Changes(**changes), device, workers, fresh, executor, Limits(time_limit, memory_limit))
-    return _frame(run_suite(load_suite(str(suite)), options).records)
+    options = Options(folder, Changes(**changes), device, workers, fresh, executor, limits, tuple(allow_code))
+    return _with_columns(run_suite(load_suite(str(suite)), options).contents)
 
 
-def load(folder: str | Path) -> pd.DataFrame:
-    """Return the trials that a folder's last run asked for, one row each, with at least ``COLUMNS``.
+def load(folders: str | Path | Sequence[str | Path]) -> pd.DataFrame:
+    """Return the trials that the last run of a folder asked for, or of several; a row a trial, at least ``COLUMNS``.
 
     What was not recorded is missing. Coefficients are unscrambled. A trajectory is a list of ``[step, coefficients]``;
-    step k is after k + 1 updates.
+    step k is after k + 1 updates. Records that were copied into a folder since are in it too; of several records of a
+    trial the last one counts. ``attrs["problems"]`` holds sentences on what is wrong: results that differ though the
+    same code made them, torn lines, records by different versions of the code. Equal parameters are one object.
     """
-    return _frame(asked_for(Path(folder)))
+    several = [folders] if isinstance(folders, str | Path) else folders
+    return _with_columns(contents(*map(Path, several)))
 
 
-def _frame(records: list[Record]) -> pd.DataFrame:
-    frame = pd.DataFrame(records)
-    return frame.reindex(columns=[*COLUMNS, *frame.columns.difference(COLUMNS)])
+def _with_columns(found: Contents) -> pd.DataFrame:
+    frame = found.frame.reindex(columns=[*COLUMNS, *found.frame.columns.difference(COLUMNS)])
+    frame.attrs["problems"] = found.problems
+    return frame

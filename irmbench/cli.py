@@ -19,6 +19,8 @@ from irmbench import perf_cli
 from irmbench.errors import UserError, suggest
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from irmbench.suite import Suite
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -78,12 +80,12 @@ def run(
     change: Annotated[list[str] | None, typer.Option("--set", help="methods.irmv1.penalty_weight=1e4")] = None,
     record_every: Annotated[int | None, typer.Option(min=0, help="steps between recorded coefficients")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="delete the folder's earlier records first")] = False,
+    allow_code: Annotated[list[str] | None, typer.Option(help="keep the results of this other version's code")] = None,
 ) -> None:
     """Run or resume a suite; print its leaderboard, write its records, tables and plots."""
     from irmbench.changes import Changes
     from irmbench.limits import Limits
 
-    limits = Limits(time_limit, memory_limit)
     changes = Changes(
         seeds=seeds,
         methods=_names("--methods", methods),
@@ -92,7 +94,8 @@ def run(
         record_every=record_every,
         values=tuple(change or ()),
     )
-    _run(suite, out=out, changes=changes, device=device, workers=workers, fresh=fresh, executor=executor, limits=limits)
+    where = {"device": device, "workers": workers, "executor": executor, "limits": Limits(time_limit, memory_limit)}
+    _run(suite, out=out, changes=changes, fresh=fresh, allow_code=tuple(allow_code or ()), **where)
 
 
 @app.command("list")
@@ -114,12 +117,14 @@ def list_(
 @app.command()
 def show(folder: Annotated[Path, typer.Argument(help="the folder of a run")]) -> None:
     """Print the leaderboard of a run."""
-    from irmbench.provenance import asked_for, planned_suite, planned_trials
+    from irmbench.loading import contents
+    from irmbench.provenance import planned_suite, planned_trials
 
-    records = asked_for(folder)
-    _print_tables(records, planned_suite(folder))
-    if (planned := planned_trials(folder)) and len(records) < planned:
-        typer.echo(f"incomplete: {len(records):,} of {planned:,} trials; the command that started the run resumes it")
+    found = contents(folder)
+    _print_tables(found.frame, planned_suite(folder))
+    typer.echo("\n".join(found.problems), nl=bool(found.problems))
+    if (planned := planned_trials(folder)) and (done := len(found.frame)) < planned:
+        typer.echo(f"incomplete: {done:,} of {planned:,} trials; the command that started the run resumes it")
 
 
 @app.command()
@@ -180,11 +185,8 @@ def rerun(
 
     stored, new = runner.rerun(folder, trial_id)
     for name, record in (("stored", stored), ("now", new)):
-        values = {
-            key: record.get(key)
-            for key in ("status", "distance", "coefficients", "error")
-            if record.get(key) is not None
-        }
+        keys = ("status", "distance", "coefficients", "error")
+        values = {key: record[key] for key in keys if record.get(key) is not None}
         typer.echo(f"{name:7} {json.dumps(values)}")
     raise typer.Exit(FAILED if new["status"] == "failed" else 0)
 
@@ -195,14 +197,13 @@ def _run(suite: str, **options: Any) -> None:
 
     planned = load_suite(suite)
     summary = runner.run_suite(planned, runner.Options(**options))
-    _print_tables(summary.records, planned)
+    _print_tables(summary.contents.frame, planned)
     typer.echo(str(summary))
-    raise typer.Exit(FAILED if summary.statuses.get("failed") else 0)
+    raise typer.Exit(FAILED if summary.is_wrong else 0)
 
 
-def _print_tables(records: list[dict[str, Any]], suite: Suite | None) -> None:
+def _print_tables(frame: pd.DataFrame, suite: Suite | None) -> None:
     """Print what selected hyper-parameters score, or the leaderboard where there is nothing to select."""
-    import pandas as pd
     from rich.console import Console
 
     from irmbench.candidates import has_candidates
@@ -211,9 +212,8 @@ def _print_tables(records: list[dict[str, Any]], suite: Suite | None) -> None:
     from irmbench.tables import as_given, leaderboard
     from irmbench.terminal import leaderboard_table
 
-    if not records:
+    if frame.empty:
         raise UserError("the run has no records yet")
-    frame = pd.DataFrame(records)
     if has_candidates(frame):
         for table in terminal_tables(frame, Selection() if suite is None else suite.selection):
             Console().print(table)
@@ -240,7 +240,7 @@ def main() -> None:
     except TyperException as error:
         _fail(error.format_message())
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted; what is done is kept, and the same command resumes it", err=True)
+        typer.echo("interrupted; what is done is kept, and the same command (without --fresh) resumes it", err=True)
         sys.exit(INTERRUPTED)
 
 

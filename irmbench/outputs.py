@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TIMINGS = "penalty_timing.csv"
 
 
-def write(folder: Path, records: list[Record], suite: Suite | None = None) -> None:
+def write(folder: Path, records: list[Record] | pd.DataFrame, suite: Suite | None = None) -> None:
     """Write tables and plots/ of a run's records; of a suite that times the penalty, a plot of penalty_timing.csv too.
 
     trials.csv and leaderboard.csv always; decomposition.csv, and selection.csv, selection.md, candidates.csv and

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import shlex
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -16,8 +19,8 @@ from typing import Any
 import msgspec
 
 import irmbench
-from irmbench.errors import writing
-from irmbench.store import Record, Store
+from irmbench.errors import UserError
+from irmbench.store import Record, Store, write_whole
 from irmbench.suite import Suite
 
 PACKAGES = ("torch", "numpy", "scipy")
@@ -29,23 +32,53 @@ def stamp() -> dict[str, Any]:
     return {
         "irmbench": irmbench.__version__,
         "commit": _commit(),
+        "code": code(),
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in PACKAGES},
         "machine": f"{platform.system()} {platform.machine()}, {_processor()}, {os.cpu_count()} cores",
     }
 
 
-def write(folder: Path, suite: Suite, planned: list[str]) -> None:
-    """Write run.json: the suite as it is run, the command, and the stamp; and planned.json, the ids of its trials."""
+@cache
+def code() -> str:
+    """Return a hash of the engine: its modules and data, wherever it is installed; plugins have hashes of their own."""
+    package = Path(irmbench.__file__).parent
+    files = [path for pattern in ("*.py", "data/**/*") for path in package.glob(pattern) if path.is_file()]
+    found = hashlib.blake2b(digest_size=6)
+    for path in sorted(files):
+        content = path.read_bytes()
+        found.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode() + content)
+    return found.hexdigest()
+
+
+def refuse_other_code(folder: Path, made_by: Counter[str], allowed: Sequence[str]) -> None:
+    """Refuse to add to results that other code made, of how many by which code, unless it is allowed by its name."""
+    others = sorted(made_by.keys() - {code(), *allowed})
+    if others:
+        made = ", ".join(f"{made_by[other]:,} by {other}" for other in others)
+        keep = " ".join(f"--allow-code {other}" for other in others)
+        raise UserError(
+            f"{folder}: holds results of other code than this irmbench's, {code()} ({made}); "
+            f"`{keep}` keeps them, `--fresh` deletes them"
+        )
+
+
+def write(store: Store, suite: Suite, planned: list[str]) -> None:
+    """Write run.json: the suite as it is run, the command, and the stamp; and planned.json, the ids of its trials.
+
+    The shards that are there, and how those of this run are named, tell what is copied into the folder later.
+    """
     run = {
         "suite": msgspec.to_builtins(suite),
         "planned_trials": len(planned),
         "command": _command(),
         "started": datetime.now(UTC).isoformat(),
         "made_by": stamp(),
+        "run": store.run,
+        "earlier_shards": [shard.stem for shard in store.shards()],
     }
-    _write(folder / "run.json", run)
-    _write(folder / "planned.json", planned)
+    _write(store.folder / "planned.json", planned)
+    _write(store.folder / "run.json", run)
 
 
 def finish(folder: Path, seconds: float) -> None:
@@ -57,32 +90,43 @@ def finish(folder: Path, seconds: float) -> None:
 def asked_for(folder: Path) -> list[Record]:
     """Return the records of the trials that a folder's last run asked for; all of them where it does not say."""
     records = Store(folder).records()
+    planned = planned_ids(folder)
+    return [record for key, record in records.items() if planned is None or key in planned]
+
+
+def planned_ids(folder: Path) -> dict[str, int] | None:
+    """Return the ids of the trials that a folder's last run asked for, each with its place, where it says so."""
     try:
-        ids = msgspec.json.decode((folder / "planned.json").read_bytes(), type=set[str])
-    except (OSError, msgspec.DecodeError):
-        return list(records.values())
-    return [record for key, record in records.items() if key in ids]
+        ids = msgspec.json.decode((folder / "planned.json").read_bytes(), type=list[str])
+    except (OSError, ValueError):
+        return None
+    return {trial_id: place for place, trial_id in enumerate(ids)}
+
+
+def run_of(folder: Path) -> dict[str, Any]:
+    """Return what a folder's run.json says; nothing where there is none that can be read."""
+    try:
+        return msgspec.json.decode((folder / "run.json").read_bytes(), type=dict[str, Any])
+    except (OSError, ValueError):
+        return {}
 
 
 def planned_trials(folder: Path) -> int | None:
     """Return how many trials a folder's last run asked for, where it says so."""
-    try:
-        return int(msgspec.json.decode((folder / "run.json").read_bytes())["planned_trials"])
-    except (OSError, msgspec.DecodeError, KeyError):
-        return None
+    planned = run_of(folder).get("planned_trials")
+    return planned if isinstance(planned, int) else None
 
 
 def planned_suite(folder: Path) -> Suite | None:
     """Return the suite that a folder's last run asked for, where it says so in words that are known."""
     try:
-        return msgspec.convert(msgspec.json.decode((folder / "run.json").read_bytes())["suite"], Suite)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError, KeyError):
+        return msgspec.convert(run_of(folder).get("suite"), Suite)
+    except msgspec.ValidationError:
         return None
 
 
 def _write(path: Path, content: Any) -> None:
-    with writing(path):
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+    write_whole(path, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
 
 
 def _command() -> str:

@@ -18,9 +18,10 @@ from irmbench.errors import UserError, plain_words
 from irmbench.execution import digests, run_job, screen
 from irmbench.executors import check_name, open_pool
 from irmbench.limits import NO_LIMITS, Limits
+from irmbench.loading import Contents, contents
 from irmbench.planning import Job, Survey
 from irmbench.progress import Progress
-from irmbench.store import Record, Store
+from irmbench.store import Head, Record, Store
 from irmbench.suite import Suite, Trial, trials
 
 SURVEYED = 2**16  # trials that are planned together
@@ -39,6 +40,7 @@ class Options:
         fresh: whether earlier records are deleted first.
         executor: loky, for processes on this machine; dask, for a Dask cluster on it; dask:ADDRESS, for one that runs.
         limits: what a trial may take.
+        allow_code: versions of irmbench's code whose results are kept though they are not this one's.
 
     """
 
@@ -49,30 +51,48 @@ class Options:
     fresh: bool = False
     executor: str = "loky"
     limits: Limits = NO_LIMITS
+    allow_code: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of a run: its folder, its seconds, the records of its planned trials, how many were there before."""
+    """What became of a run: its folder, its seconds, its planned trials, how many of them were there before."""
 
     folder: Path
     seconds: float
-    records: list[Record]
+    contents: Contents
     resumed: int
     notices: list[str]
 
     @property
+    def records(self) -> list[Record]:
+        """The records of the planned trials, as they are stored."""
+        return provenance.asked_for(self.folder)
+
+    @property
     def statuses(self) -> Counter[str]:
         """Trials by status."""
-        return Counter(record["status"] for record in self.records)
+        return Counter(self.contents.frame["status"])
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether a trial failed, or has results that differ though the same code made them."""
+        return bool(self.statuses["failed"] or self.contents.nondeterminism)
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in sorted(self.statuses.items()))
         resumed = f" ({self.resumed:,} of them from before)" if self.resumed else ""
-        reasons = Counter(reason(record) for record in self.records if record["status"] != "ok")
+        frame = self.contents.frame
+        without = frame[frame["status"] != "ok"].to_dict("records")
+        reasons = Counter(reason({str(key): value for key, value in record.items()}) for record in without)
         lines = [f"{count:,} {text}" for text, count in reasons.most_common(REASONS)]
         lines += [f"and {len(reasons) - REASONS:,} other reasons, in trials.csv"] if len(reasons) > REASONS else []
-        return "\n".join([f"{counts}{resumed}; {self.seconds:.0f} s", *lines, *self.notices, f"in {self.folder}"])
+        if given_up := int(frame["deaths"].notna().sum()) if "deaths" in frame else 0:
+            lines += [
+                f"{given_up:,} given up: run again only when their plugin, --time-limit or --memory-limit changes"
+            ]
+        lines += [*self.notices, *self.contents.problems, f"in {self.folder}"]
+        return "\n".join([f"{counts}{resumed}; {self.seconds:.0f} s", *lines])
 
 
 def reason(record: Record) -> str:
@@ -95,19 +115,29 @@ def run_suite(suite: Suite, options: Options) -> Summary:
     planned = trials(suite)
     store = Store(options.out or Path("results", suite.name))
     store.create()
+    with store.lock():
+        missing = _missing(planned, store, options)
+        provenance.write(store, suite, [trial.id for trial in planned])
+        _run(suite.name, missing, store, options)
+        timed = suite.timing is not None and (store.folder / outputs.TIMINGS).exists() and not options.fresh
+        notices = outputs.time_penalties(suite.timing, store.folder) if suite.timing and not timed else []
+        found = contents(store.folder)
+        outputs.write(store.folder, found.frame, suite)
+        seconds = time.perf_counter() - started
+        provenance.finish(store.folder, seconds)
+    return Summary(store.folder, seconds, found, len(planned) - len(missing), notices)
+
+
+def _missing(planned: list[Trial], store: Store, options: Options) -> list[Trial]:
+    """Return the trials without a result; UserError where there are results of other code that is not allowed."""
     if options.fresh:
         store.clear()
-    known = store.records()
+    known = store.heads()
     missing = [trial for trial in planned if not _done(trial, known.get(trial.id), options.limits)]
-    provenance.write(store.folder, suite, [trial.id for trial in planned])
-    _run(suite.name, missing, store, options)
-    timed = suite.timing is not None and (store.folder / outputs.TIMINGS).exists() and not options.fresh
-    notices = outputs.time_penalties(suite.timing, store.folder) if suite.timing and not timed else []
-    records = provenance.asked_for(store.folder)
-    outputs.write(store.folder, records, suite)
-    seconds = time.perf_counter() - started
-    provenance.finish(store.folder, seconds)
-    return Summary(store.folder, seconds, records, len(planned) - len(missing), notices)
+    kept = {trial.id for trial in planned} - {trial.id for trial in missing}
+    made_by = Counter(known[trial_id].made_by.code for trial_id in kept)
+    provenance.refuse_other_code(store.folder, made_by, options.allow_code)
+    return missing
 
 
 def rerun(folder: Path, trial_id: str) -> tuple[Record, Record]:
@@ -123,11 +153,11 @@ def rerun(folder: Path, trial_id: str) -> tuple[Record, Record]:
     return records[trial_id], new
 
 
-def _done(trial: Trial, record: Record | None, limits: Limits) -> bool:
+def _done(trial: Trial, head: Head | None, limits: Limits) -> bool:
     """Whether a trial has a result, or was given up within these limits; and with the plugins as they are now."""
-    if record is None or (record["status"] == "failed" and record.get("given_up_within") != limits.as_record()):
+    if head is None or (head.status == "failed" and head.given_up_within != limits.as_record()):
         return False
-    return bool(record.get("plugins") == digests(trial.dataset, trial.method))
+    return head.plugins == digests(trial.dataset, trial.method)
 
 
 def _run(suite: str, missing: list[Trial], store: Store, options: Options) -> None:

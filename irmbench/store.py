@@ -3,25 +3,44 @@
 DIR/run.json           what was asked for, and by which versions on which machine
 DIR/planned.json       the ids of the trials that were asked for last
 DIR/records/*.jsonl    one line per finished trial; a later line of the same trial replaces an earlier one
+DIR/.lock              who runs in the folder, while someone does
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
 from irmbench.errors import UserError, writing
+from irmbench.shards import SCHEMA, AnyLine, Line, Parser, Record, Writer, read
 
-Record = dict[str, Any]
-SCHEMA = 1
+__all__ = ["SCHEMA", "UNKNOWN", "Head", "Record", "Store", "Writer", "write_whole"]
+
+Made = TypeVar("Made")
+UNKNOWN = "unknown"  # the code that made records which do not say
+
+
+class MadeBy(msgspec.Struct, gc=False):
+    """By what a record was made, as far as resuming asks."""
+
+    code: str = UNKNOWN
+
+
+class Head(Line, gc=False):
+    """What resuming asks of a record."""
+
+    plugins: list[str] = msgspec.field(default_factory=list)
+    given_up_within: list[float | None] | None = None  # the limits under which the trial killed its process too often
+    made_by: MadeBy = msgspec.field(default_factory=MadeBy)
 
 
 class Store:
@@ -29,88 +48,92 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._shards = folder / "records"
+        self.run = uuid.uuid4().hex[:8]  # begins the names of the shards that this store's writers make
+        self._records = folder / "records"
 
     def create(self) -> None:
         """Make the folder, or say in one line why it cannot be made."""
         try:
-            self._shards.mkdir(parents=True, exist_ok=True)
+            self._records.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{self.folder}: cannot be written to: {error.strerror}") from error
 
     def clear(self) -> None:
         """Delete the records, and nothing else."""
-        for shard in self._shards.glob("*.jsonl"):
+        for shard in self._records.glob("*.jsonl"):
             shard.unlink()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep all others from running in this folder; the system lets go of it however the process ends."""
+        path = self.folder / ".lock"
+        with writing(path):
+            file = path.open("a+b", buffering=0)
+        with file:
+            with writing(path):
+                is_ours = _locked(file.fileno(), path)
+            if not is_ours:
+                file.seek(0)
+                holder = file.read().decode(errors="replace") or "another process"
+                raise UserError(f"{self.folder}: {holder} is running in it; wait for its end, or choose another --out")
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+
+    def shards(self) -> list[Path]:
+        """Return the files that hold the records; UserError where the folder holds no run."""
+        if not self._records.is_dir():
+            raise UserError(f"{self.folder}: holds no run (expected a folder `records` in it)")
+        return sorted(self._records.glob("*.jsonl"))
 
     def records(self) -> dict[str, Record]:
         """Return the last record of every trial by its id; torn lines, as a crash leaves them, are passed over."""
-        if not self._shards.is_dir():
-            raise UserError(f"{self.folder}: holds no run (expected a folder `records` in it)")
-        found: dict[str, Record] = {}
-        for record in self._lines():
-            known = found.get(record["trial_id"])
-            if known is None or known["finished"] <= record["finished"]:
-                found[record["trial_id"]] = record
-        return found
+        from irmbench.columns import RowParser  # pandas: slow to import
+
+        parser = RowParser()
+        return self._last(parser, parser.record)
+
+    def heads(self) -> dict[str, Head]:
+        """Return what resuming asks of the last record of every trial, by its id."""
+        return self._last(Parser(Head), lambda head: head)
 
     def deaths(self) -> Counter[str]:
         """Return how often the process that ran a trial died, by the trial's id."""
-        dead = (line for line in self._objects() if line.get("event") == "death")
-        return Counter(trial for line in dead for trial in line["trials"])
+        events = (event for _, _, events in read(self.shards(), Parser(Line)) for event in events)
+        return Counter(trial for event in events if event.event == "death" for trial in event.trials)
 
-    def _lines(self) -> Iterator[Record]:
-        for line in self._objects():
-            if {"trial_id", "finished", "status"} <= line.keys():
-                yield line
-
-    def _objects(self) -> Iterator[dict[str, Any]]:
-        for shard in sorted(self._shards.glob("*.jsonl")):
-            for line in shard.read_bytes().splitlines():
-                try:
-                    record = msgspec.json.decode(line)
-                except msgspec.DecodeError:
-                    continue
-                if not isinstance(record, dict):
-                    continue
-                if record.get("schema", 0) > SCHEMA:
-                    raise UserError(f"{shard}: written by a newer irmbench (record schema {record['schema']}); upgrade")
-                yield record
+    def _last(self, parser: Parser[AnyLine], made_of: Callable[[AnyLine], Made]) -> dict[str, Made]:
+        found: dict[str, tuple[str, Made]] = {}
+        for _, records, _ in read(self.shards(), parser):
+            for record in records:
+                known = found.get(record.trial_id)
+                if known is None or known[0] <= record.finished:
+                    found[record.trial_id] = record.finished, made_of(record)
+        return {trial_id: made for trial_id, (_, made) in found.items()}
 
     def writer(self) -> Writer:
         """Return a writer with a file of its own."""
-        return Writer(self._shards / f"{uuid.uuid4().hex[:12]}.jsonl")
+        return Writer(self._records, self.run)
 
 
-class Writer:
-    """Appends records to one file, whole lines at a time."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def write(self, records: Iterable[Record]) -> None:
-        """Append records and see them to the disk."""
-        self._append(records)
-
-    def start(self, trial_ids: list[str]) -> None:
-        """Say that trials are being run."""
-        self._append([_event("start", trial_ids)])
-
-    def death(self, trial_ids: list[str], reason: str) -> None:
-        """Say that the process which ran trials died, and of what as far as that is known."""
-        self._append([_event("death", trial_ids) | {"reason": reason}])
-
-    def _append(self, content: Iterable[dict[str, Any]]) -> None:
-        lines = b"".join(msgspec.json.encode(line) + b"\n" for line in content)
-        with (
-            writing(self._path, then="what is done so far is kept, run again to resume"),
-            self._path.open("ab") as file,
-        ):
-            file.write(lines)
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file such that after a crash at any instant it is there as it was, or as it is to be."""
+    draft = path.with_name(f".{path.name}.new")
+    with writing(path):
+        with draft.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        draft.replace(path)
 
 
-def _event(name: str, trial_ids: list[str]) -> dict[str, Any]:
-    by = f"process {os.getpid()} on {socket.gethostname()}"
-    return {"event": name, "trials": trial_ids, "at": datetime.now(UTC).isoformat(), "by": by}
+def _locked(file: int, path: Path) -> bool:
+    """Whether an open file could be locked, and is still the one of its name: whoever had it may have removed it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False

@@ -163,3 +163,19 @@ def test_a_run_without_records_yet_is_an_empty_frame(tmp_path):
     frame = irmbench.load(tmp_path)
     assert frame.empty
     assert set(COLUMNS) <= set(frame.columns)
+
+
+def test_several_folders_are_loaded_as_one(suite):
+    for name in ("erm", "vrex"):
+        run(suite, out=name, methods=[name])
+    frame = irmbench.load(["erm", "vrex"])
+    assert set(frame["method"]) == {"erm", "vrex"}
+    assert frame.attrs["problems"] == []
+
+
+def test_what_is_wrong_with_the_records_is_in_the_attributes(suite):
+    run(suite)
+    (shard,) = suite.parent.glob("out/records/*.jsonl")
+    shard.write_bytes(shard.read_bytes() + b'{"trial_id"')
+    (problem,) = irmbench.load("out").attrs["problems"]
+    assert "1 torn last lines" in problem

@@ -119,6 +119,11 @@ def test_an_editable_install_sees_a_new_file(editable, checkout, tmp_path):
     assert "A method written after the install." in run(editable / "irmbench", "list", "methods", cwd=tmp_path)
 
 
+def test_the_code_has_the_same_hash_in_a_wheel_as_in_the_checkout(installed, tmp_path):
+    command = [installed / "python", "-c", "from irmbench.provenance import code; print(code())"]
+    assert run(*command, cwd=tmp_path) == run(*command, cwd=ROOT)
+
+
 def test_a_spawned_worker_of_an_installed_wheel_imports_a_plugin(installed, tmp_path):
     script = tmp_path / "spawn.py"
     script.write_text("""

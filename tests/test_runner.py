@@ -1,6 +1,7 @@
 """Runs from end to end: resumed, interrupted, started afresh, in one process or in several."""
 
 import json
+import os
 import re
 
 import msgspec
@@ -331,3 +332,107 @@ def test_a_record_is_readable_without_this_package(out):
         record = json.loads(line, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
         assert record["suite"] == "tiny"
         assert msgspec.json.decode(line.encode()) == record
+
+
+def other_code(out, code):
+    """Make a folder's records those of other code."""
+    for shard in (out / "records").glob("*.jsonl"):
+        made = [msgspec.json.decode(line) for line in shard.read_bytes().splitlines()]
+        for record in made:
+            if "made_by" in record:
+                record["made_by"].pop("code")
+                record["made_by"] |= {"code": code} if code else {}
+        shard.write_bytes(b"".join(msgspec.json.encode(record) + b"\n" for record in made))
+
+
+@pytest.mark.parametrize(("code", "name"), [("abc", "abc"), (None, "unknown")])
+def test_results_of_other_code_are_refused_unless_allowed_by_name(out, jobs_run, code, name):
+    run(out)
+    other_code(out, code)
+    before = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
+    for allowed in ((), ("another",)):
+        with pytest.raises(UserError, match=f"12 by {name}.*--allow-code {name}.*--fresh"):
+            run(out, changes={"seeds": 3}, allow_code=allowed)
+    assert {file: file.read_bytes() for file in out.rglob("*") if file.is_file()} == before
+    summary = run(out, changes={"seeds": 3}, allow_code=(name,))
+    assert summary.resumed == 12
+    assert f"made by 2 versions of irmbench's code: 12 by {name}, 6 by" in str(summary)
+    assert not summary.is_wrong
+
+
+def test_results_of_other_code_are_deleted_by_a_fresh_start(out):
+    run(out)
+    other_code(out, "abc")
+    assert run(out, fresh=True).resumed == 0
+
+
+def test_results_of_other_code_that_are_not_asked_for_do_no_harm(out):
+    run(out, changes={"methods": ["zero"]})
+    other_code(out, "abc")
+    assert run(out, changes={"methods": ["erm"]}).statuses == {"ok": 4}
+
+
+def test_a_second_run_in_a_folder_is_refused(out):
+    run(out)
+    with Store(out).lock(), pytest.raises(UserError, match="is running in it; wait for its end"):
+        run(out)
+
+
+def test_adding_a_method_runs_only_what_is_missing(out, jobs_run):
+    run(out, changes={"methods": ["erm", "zero"]})
+    jobs_run.clear()
+    summary = run(out, changes={"methods": ["erm", "zero", "oracle_beta"]})
+    assert {trial.method for job in jobs_run for trial in job.trials} == {"oracle_beta"}
+    assert (summary.resumed, summary.statuses) == (8, {"ok": 12})
+
+
+def test_a_method_is_added_to_merged_runs(out, tmp_path, jobs_run):
+    for name in ("erm", "zero"):
+        run(tmp_path / name, changes={"methods": [name]})
+    (tmp_path / "erm").rename(out)
+    for shard in (tmp_path / "zero" / "records").iterdir():
+        shard.rename(out / "records" / shard.name)
+    jobs_run.clear()
+    assert run(out).resumed == 8
+    assert {trial.method for job in jobs_run for trial in job.trials} == {"oracle_beta"}
+
+
+@pytest.mark.parametrize("step", range(5))
+def test_a_crash_between_any_two_files_leaves_a_folder_that_resumes(out, tmp_path, monkeypatch, step):
+    """Steps: planned.json, run.json, the first job's records, the second's, the seconds in run.json."""
+    whole = run(tmp_path / "whole")
+    fsync, done = os.fsync, []
+
+    def crash(file):
+        if len(done) == step:
+            raise KeyboardInterrupt
+        done.append(file)
+        fsync(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", crash)
+        with pytest.raises(KeyboardInterrupt):
+            run(out)
+    resumed = run(out)
+    same_numbers(resumed.records, whole.records)
+    assert list(resumed.contents.frame["trial_id"]) == list(whole.contents.frame["trial_id"])
+    assert not {file.name for file in out.iterdir()} - {"run.json", "planned.json", "records"}
+
+
+def test_records_of_a_newer_schema_stop_a_run_before_it_writes(out):
+    run(out)
+    (shard,) = (out / "records").iterdir()
+    shard.write_bytes(shard.read_bytes().replace(b'"schema":1', b'"schema":99'))
+    before = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
+    with pytest.raises(UserError, match="newer irmbench"):
+        run(out, changes={"seeds": 3})
+    assert {file: file.read_bytes() for file in out.rglob("*") if file.is_file()} == before
+
+
+def test_results_that_differ_though_the_code_is_the_same_are_told_and_wrong(out):
+    run(out)
+    record = Store(out).records()[trials(parse(TINY))[0].id]
+    Store(out).writer().write([record | {"coefficients": [x + 1 for x in record["coefficients"]]}])
+    summary = run(out)
+    assert summary.is_wrong
+    assert "nondeterminism: the same code gave 1 trials results that differ" in str(summary)

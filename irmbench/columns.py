@@ -1,0 +1,187 @@
+"""Records as a table, a million of them in seconds: columns are built block by block, equal values are held once.
+
+The decoder is told which fields there are and of which type, as learnt from the lines that it first refuses.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from irmbench.shards import WRONG, Damage, Line, Parser, Record, read
+
+MISSING = float("nan")  # what a record does not hold
+REPEATED = ("plugins", "truth", "causal")  # lists that many records have in common
+OWN = dict.fromkeys(Line.__struct_fields__) | {"trial_id": str, "finished": str, "status": str, "schema": int}
+DEFAULTS: dict[Any, Any] = {str: "\0", msgspec.Raw: msgspec.Raw(b""), float: MISSING, int: MISSING, Any: MISSING}
+
+
+class RowParser(Parser[Line]):
+    """Makes rows of lines: what every line may say, then the fields of ``types``."""
+
+    def __init__(self) -> None:
+        super().__init__(Line)
+        self.types: dict[str, Any] = {}
+        self._objects = cache(_decoded)
+        self._build()
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of a row in their order, each with its type; None where a record has none."""
+        return OWN | self.types
+
+    def learn(self, texts: list[bytes]) -> None:
+        """Learn the fields of records and their types; of two types, any."""
+        known = dict(self.types)
+        for text in texts:
+            with suppress(*WRONG):
+                content = msgspec.json.decode(text)
+                if msgspec.convert(content, Line).trial_id:
+                    self._learn(content)
+        if self.types != known:
+            self._build()
+
+    def _learn(self, record: Record) -> None:
+        for name, value in record.items():
+            if name not in OWN:
+                found = _type_of(name, value)
+                self.types[name] = found if self.types.get(name, found) == found else Any
+
+    def record(self, row: Line) -> Record:
+        """Return a row as it is stored; what is repeated is one object in all records that hold it."""
+        found = {}
+        for (name, of), value in zip(self.fields.items(), msgspec.structs.astuple(row), strict=True):
+            if of is msgspec.Raw:
+                value = self._objects(bytes(value))
+            if of is not None and value is not MISSING and value != DEFAULTS[str]:
+                found[name] = value
+        return found
+
+    def _build(self) -> None:
+        fields = [
+            (f"field_{i}", of, msgspec.field(default=DEFAULTS[of], name=name))
+            for i, (name, of) in enumerate(self.types.items())
+        ]
+        row = msgspec.defstruct("Row", fields, bases=(Line,), forbid_unknown_fields=True, gc=False)
+        self.decoder = msgspec.json.Decoder(row)
+
+
+class Codes(dict[Any, int]):
+    """Numbers the values that are looked up, in the order of their first look-up."""
+
+    def __missing__(self, value: Any) -> int:
+        """Number a new value."""
+        self[value] = code = len(self)
+        return code
+
+
+class Column:
+    """The values of one field: arrays of numbers, of codes for texts and what is repeated, or lists of anything."""
+
+    def __init__(self, of: Any) -> None:
+        self._of = of
+        self._pieces: list[Any] = []
+        self._codes = Codes()
+
+    def extend(self, of: Any, values: Sequence[Any]) -> None:
+        """Append values, of a type that may have become any."""
+        if of != self._of:
+            self._pieces, self._of = [self.values().tolist()], of
+        if of is msgspec.Raw:
+            values = b"\0".join(values).split(b"\0")  # bytes of all at once; JSON holds no such byte
+        if of in (str, msgspec.Raw):
+            self._pieces.append(np.fromiter(map(self._codes.__getitem__, values), np.int32, len(values)))
+        else:
+            self._pieces.append(np.array(values) if of in (int, float) else values)
+
+    def values(self) -> Any:
+        """Return all values, as a column of a table."""
+        if self._of in (str, msgspec.Raw):
+            return self._uncoded().take(np.concatenate(self._pieces))
+        if self._of in (int, float):
+            return np.concatenate(self._pieces)
+        return pd.Series(list(chain.from_iterable(self._pieces)))
+
+    def looked_up(self, numbers: dict[str, int], default: int) -> np.ndarray:
+        """Return the number of every text."""
+        found = (numbers.get(value, default) for value in self._codes)
+        return np.fromiter(found, np.int64, len(self._codes)).take(np.concatenate(self._pieces))
+
+    def _uncoded(self) -> Any:
+        if self._of is str:
+            return pd.array([None if value == DEFAULTS[str] else value for value in self._codes], dtype="str")
+        return np.fromiter(map(_decoded, self._codes), object, len(self._codes))
+
+
+class Table:
+    """All records that are in shards, and what is wrong with other lines in them."""
+
+    def __init__(self, shards: Iterable[Path]) -> None:
+        self.damage = Damage()
+        self._columns: dict[str, Column] = {}
+        self._origins: list[tuple[Path, int]] = []
+        self._rows = 0
+        parser = RowParser()
+        with _no_collection():
+            for shard, records, _ in read(shards, parser, self.damage):
+                if records:
+                    self._extend(parser.fields, records)
+                    self._origins.append((shard, len(records)))
+
+    def _extend(self, fields: dict[str, Any], records: list[Line]) -> None:
+        values = zip(*map(msgspec.structs.astuple, records), strict=True)
+        for (name, of), column in zip(fields.items(), values, strict=True):
+            if of is None:
+                continue
+            if name not in self._columns:
+                self._columns[name] = Column(of)
+                if self._rows:
+                    self._columns[name].extend(of, [DEFAULTS[of]] * self._rows)
+            self._columns[name].extend(of, column)
+        self._rows += len(records)
+
+    def frame(self) -> pd.DataFrame:
+        """Return a row a record, in the order of the shards, with the missing where a record has no such field."""
+        with _no_collection():
+            return pd.DataFrame({name: column.values() for name, column in self._columns.items()}, copy=False)
+
+    def places(self, planned: dict[str, int]) -> np.ndarray:
+        """Return the place of every record's trial in a plan, or the number of trials in it where it has none."""
+        return self._columns["trial_id"].looked_up(planned, len(planned))
+
+    @property
+    def shards(self) -> list[str]:
+        """The name of every record's shard."""
+        return [name for shard, n in self._origins for name in [shard.stem] * n]
+
+
+def _type_of(name: str, value: Any) -> Any:
+    """Return how values like this one are decoded."""
+    if isinstance(value, dict) or name in REPEATED:
+        return msgspec.Raw
+    return type(value) if type(value) in (str, float, int) else Any
+
+
+def _decoded(value: bytes) -> Any:
+    return msgspec.json.decode(value) if value else MISSING
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep the garbage collector from looking, again and again, through millions of values that all stay."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,91 @@
+"""What folders of runs hold: a row a trial, and what is to be said of how the rows came about."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from irmbench.agreement import disagreeing
+from irmbench.columns import Table
+from irmbench.provenance import planned_ids, run_of
+from irmbench.store import UNKNOWN, Store
+
+NAMED = 3  # trials that a sentence names
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The trials of one or several runs.
+
+    Attributes:
+        frame: a row a trial, of its last record; in the order of the plan, or of their end where there is none.
+        nondeterminism: in one sentence, which trials have results that differ though the same code made them, or "".
+        notes: other sentences about the records.
+
+    """
+
+    frame: pd.DataFrame
+    nondeterminism: str
+    notes: list[str]
+
+    @property
+    def problems(self) -> list[str]:
+        """All that is to be said."""
+        return [self.nondeterminism, *self.notes] if self.nondeterminism else self.notes
+
+
+def contents(*folders: Path) -> Contents:
+    """Return the trials that the last runs of folders asked for, and all that was copied into a folder since.
+
+    A folder that does not say what was asked for has all its trials asked for. Raises UserError where a folder holds no
+    run, or records that only a newer version can read.
+    """
+    found = [_asked_for(folder) for folder in folders]
+    rows = found[0][0] if len(found) == 1 else pd.concat([rows for rows, _ in found], ignore_index=True)
+    notes = [damaged for _, damaged in found if damaged]
+    if rows.empty:
+        return Contents(rows, "", notes)
+    repeated = rows[rows["trial_id"].duplicated(keep=False)]
+    earlier = repeated.sort_values("finished", kind="stable")["trial_id"].duplicated(keep="last")
+    frame = rows.drop(earlier.index[earlier]).reset_index(drop=True) if len(repeated) else rows
+    return Contents(frame, _nondeterminism(disagreeing(repeated)), [*notes, *_mixture(frame)])
+
+
+def _asked_for(folder: Path) -> tuple[pd.DataFrame, str]:
+    """Return a row a record of the trials that were asked for, in their order, and what is damaged."""
+    table = Table(Store(folder).shards())
+    damaged = f"{folder}: {table.damage}" if str(table.damage) else ""
+    frame, planned = table.frame(), planned_ids(folder)
+    if frame.empty or planned is None:
+        return frame, damaged
+    place = table.places(planned)
+    order = np.argsort(place, kind="stable")
+    kept = order[(place < len(planned))[order] | _copied_in(folder, table.shards)[order]]
+    return frame.take(kept).reset_index(drop=True), damaged
+
+
+def _copied_in(folder: Path, shards: list[str]) -> np.ndarray:
+    """Return whether each shard came into a folder after its last run started, and not by that run."""
+    run = run_of(folder)
+    earlier, own = set(run.get("earlier_shards", shards)), run.get("run", "")
+    late = {shard: shard not in earlier and not shard.startswith(f"{own}-") for shard in set(shards)}
+    return np.fromiter(map(late.__getitem__, shards), bool, len(shards))
+
+
+def _nondeterminism(differing: list[str]) -> str:
+    if not differing:
+        return ""
+    named = ", ".join(differing[:NAMED]) + (", ..." if len(differing) > NAMED else "")
+    return f"nondeterminism: the same code gave {len(differing):,} trials results that differ: {named}"
+
+
+def _mixture(frame: pd.DataFrame) -> list[str]:
+    """Say in one line by how many versions of the engine's code the records were made, where there are several."""
+    stamps = frame.get("made_by", pd.Series())
+    made = Counter(stamp.get("code", UNKNOWN) if isinstance(stamp, dict) else UNKNOWN for stamp in stamps)
+    by = ", ".join(f"{count:,} by {code}" for code, count in made.most_common())
+    return [f"made by {len(made)} versions of irmbench's code: {by}"] if len(made) > 1 else []
