@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from irmbench import perf_cli
-from irmbench.errors import UserError, suggest
+from irmbench.errors import UserError, on_a_line, suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from irmbench.suite import Suite
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
-LONGEST = 900  # letters of a message
 KINDS = ("methods", "datasets", "suites")
 
 
@@ -242,12 +241,10 @@ def main() -> None:
     except TyperException as error:
         _fail(error.format_message())
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted; what is done is kept, and the same command resumes it", err=True)
+        typer.echo("interrupted; what is done is kept, and the same command (without --fresh) resumes it", err=True)
         sys.exit(INTERRUPTED)
 
 
 def _fail(message: str) -> None:
-    words = " ".join(message.split())
-    shown = words if len(words) <= LONGEST else f"{words[: LONGEST - 300]} [...] {words[-280:]}"
-    typer.echo("irmbench: " + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown), err=True)
+    typer.echo(f"irmbench: {on_a_line(message)}", err=True)
     sys.exit(USAGE)

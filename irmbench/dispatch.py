@@ -83,8 +83,9 @@ class Dispatcher:
         records = []
         for trial in task.trials:
             count = self._deaths[trial.id]
-            times = f"{count} times" if count > 1 else "with others of its plugin, as those before it"
-            error = "\n".join([*where, f"given up: {cause}; it died {times}"])
+            times = f"died {count} times" if count > 1 else "died once"
+            others = ", as did all others of its plugin" if count < DEATHS else ""
+            error = "\n".join([*where, f"given up: {cause}; it {times}{others}"])
             outcome = {"status": "failed", "error": error, "deaths": count, "given_up_within": task.limits.as_record()}
             records.append(record(trial, outcome, 0.0, task.device))
         self._given_up.update(name for trial in task.trials for name in _plugins(trial))

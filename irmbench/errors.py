@@ -6,6 +6,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 
+LONGEST = 900  # letters of a message
+
+
 class UserError(Exception):
     """Wrong usage or input; the message is one line, printed on stderr without a traceback."""
 
@@ -36,3 +39,10 @@ def plain_words(message: str) -> str:
     if "vmap: It looks like" in message:  # its own words ask the reader to file an issue with PyTorch
         return "no `if` on a float hyper-parameter or a tensor, and no .item(): they are batched; use torch.where"
     return " ".join(message.split())[:300]
+
+
+def on_a_line(message: str) -> str:
+    """Return a message on one line, its middle left out where it is long, without what would steer a terminal."""
+    words = " ".join(message.split())
+    shown = words if len(words) <= LONGEST else f"{words[: LONGEST - 300]} [...] {words[-280:]}"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)

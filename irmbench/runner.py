@@ -88,6 +88,10 @@ class Summary:
         reasons = Counter(reason({str(key): value for key, value in record.items()}) for record in without)
         lines = [f"{count:,} {text}" for text, count in reasons.most_common(REASONS)]
         lines += [f"and {len(reasons) - REASONS:,} other reasons, in trials.csv"] if len(reasons) > REASONS else []
+        if given_up := int(frame["deaths"].notna().sum()) if "deaths" in frame else 0:
+            lines += [
+                f"{given_up:,} given up: run again only when their plugin, --time-limit or --memory-limit changes"
+            ]
         lines += [*self.notices, *self.contents.problems, f"in {self.folder}"]
         return "\n".join([f"{counts}{resumed}; {self.seconds:.0f} s", *lines])
 

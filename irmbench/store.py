@@ -39,8 +39,8 @@ class Head(Line, gc=False):
     """What resuming asks of a record."""
 
     plugins: list[str] = msgspec.field(default_factory=list)
+    given_up_within: list[float | None] | None = None  # the limits under which the trial killed its process too often
     made_by: MadeBy = msgspec.field(default_factory=MadeBy)
-    given_up_within: list[float | None] | None = None
 
 
 class Store:

@@ -155,7 +155,7 @@ def test_an_interrupted_run_is_exit_code_130_and_says_how_to_go_on(call, monkeyp
     monkeypatch.setattr(runner, "run_suite", interrupted)
     code, out, err = call(*RUN)
     assert (code, out) == (130, "")
-    assert err == "interrupted; what is done is kept, and the same command resumes it\n"
+    assert err == "interrupted; what is done is kept, and the same command (without --fresh) resumes it\n"
 
 
 def test_without_a_command_the_quick_suite_is_run(call, asked):
@@ -347,4 +347,5 @@ def test_a_signal_interrupts_a_run_at_once(tmp_path, workers):
     # A shell calls both 130: an interrupted `exec` inside PyTorch makes Python end itself by the signal (CPython 3.11).
     assert process.returncode in (130, -signal.SIGINT), err
     assert out == ""
-    assert "interrupted; what is done is kept, and the same command resumes it\n" in err  # workers may say more
+    # Workers may say more.
+    assert "interrupted; what is done is kept, and the same command (without --fresh) resumes it\n" in err
