@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
-
 LONGEST = 900  # letters of a message
 
 
