@@ -17,7 +17,6 @@ from irmbench.statistics import LEVEL
 LOOKS = looks_of(PARTS)
 COLUMNS = 4  # panels side by side
 LINEAR = 0.1  # below this the axis is linear, since parts may be negative, and what is small is no one's fault
-TICKS = (-10, -1, -LINEAR, 0, LINEAR, 1, 10)
 
 
 def figures(parts: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
@@ -44,7 +43,7 @@ def decomposition(table: pd.DataFrame, axes: Sequence[Axes]) -> None:
     methods = list(dict.fromkeys(named))
     for ax, (dataset, of) in zip(axes, table.groupby("dataset_label", sort=False), strict=True):
         dataset_parts(of, methods, ax)
-        ax.set_title(wrapped(str(dataset), 20))
+        ax.set_title(wrapped(str(dataset), 23))
     draw_legend(axes[min(len(axes), COLUMNS) - 1], LOOKS)
 
 
@@ -56,7 +55,8 @@ def dataset_parts(table: pd.DataFrame, methods: list[str], ax: Axes) -> None:
     ax.axvline(0, **DASHED)
     ax.set_xscale("symlog", linthresh=LINEAR, linscale=1.5)
     low, high = ax.get_xlim()
-    ticks = [tick for tick in TICKS if low <= tick <= high]
+    far = 10 if max(-low, high) >= 10 else 1
+    ticks = [tick for tick in (-far, -LINEAR, 0, LINEAR, far) if low <= tick <= high]
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     name_rows(ax, [wrapped(method, 40) for method in methods])
     ax.set_xlabel("part of the distance")

@@ -28,10 +28,11 @@ def figures(frame: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         if runs["row"].nunique() < 2 or runs.groupby("row").size().max() < 2:
             continue
         panels = runs["assumption_class"].nunique()
+        n = n_words(runs.groupby("row")["data_seed"].nunique())
         caption = (
             "Part of the runs, a dataset and a data seed each, in which ||b - b*|| / ||b*|| is at most what the axis "
-            f"says; a failed run never is. {n_words(runs.groupby('row')['data_seed'].nunique())} data seeds; no "
-            "interval: all runs are shown. Hyper-parameters are the suite's, not selected."
+            f"says; a failed run never is. A method has the datasets that it ran on. {n} data seeds; no interval: all "
+            "runs are shown. Hyper-parameters are the suite's, not selected."
         )
         draw, title = partial(profiles, runs), f"Performance profiles of the distance, solver {solver}"
         yield f"profile_{solver}", make_figure(draw, (panels, COLUMNS), 1.9, title, caption)

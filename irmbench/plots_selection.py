@@ -36,7 +36,7 @@ def figures(selected: pd.DataFrame, trials: pd.DataFrame) -> Iterator[tuple[str,
         title = f"What selected hyper-parameters score: {WORDS.get(str(score), score)}"
         caption = f"{CAPTION} {n_words(of['n'])}."
         if lines := _lines(of, kinds):
-            caption += " Vertical lines: ERM and the oracle, selected without a look at a test."
+            caption += " Vertical lines: what is selected without a look at a test."
         draw = partial(selection, of, lines=lines)
         panels, one_scale = (of["dataset_label"].nunique(), COLUMNS), score != "test_risk"
         yield f"selection_{score}", make_figure(draw, panels, height, title, caption, one_scale)

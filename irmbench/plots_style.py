@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from itertools import cycle
+from itertools import cycle, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -184,8 +184,7 @@ def make_figure(
     entries = max(1, int(width / (0.4 + _width(labels))))  # of the legend, side by side
     heading, text = wrapped(title, _characters(width, HEADING)), wrapped(caption, _characters(width, SMALL))
     top = PAD + _height(heading, HEADING)
-    columns_of_legend = np.array_split(labels, min(entries, max(len(labels), 1)))  # as matplotlib fills them
-    above = top + max(sum(_height(label, TEXT) for label in of) for of in columns_of_legend)
+    above = top + (_legend_height(labels, entries) if labels else 0)
     below = PAD + _height(text, SMALL)
     tall = min(rows * max(height, 1.0) + above + below, TALLEST)
     figure.set_size_inches(width, tall)
@@ -207,6 +206,12 @@ def _taken_legends(axes: Sequence[Axes]) -> tuple[list[Artist], list[str]]:
         labels += [text.get_text() for text in legend.get_texts()]
         legend.remove()
     return handles, labels
+
+
+def _legend_height(labels: Sequence[str], columns: int) -> float:
+    """Return the inches of a legend, which matplotlib fills by columns."""
+    filled = [of for of in np.array_split(list(labels), columns) if len(of)]
+    return sum(max(_height(label, TEXT) for label in row) for row in zip_longest(*filled, fillvalue=""))
 
 
 def _characters(width: float, size: float) -> int:

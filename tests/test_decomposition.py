@@ -19,6 +19,7 @@ def trials(**changes):
         {
             "assumption_class": "Y-noise varies",
             "dataset": "chain",
+            "dataset_params": {},
             "dataset_label": "chain",
             "method_label": "irmv1",
             "method": "irmv1",
