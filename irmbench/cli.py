@@ -16,13 +16,12 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from irmbench import perf_cli
-from irmbench.errors import UserError, suggest
+from irmbench.errors import UserError, from_system, one_line, suggest
 
 if TYPE_CHECKING:
     from irmbench.suite import Suite
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
-LONGEST = 900  # letters of a message
 KINDS = ("methods", "datasets", "suites")
 
 
@@ -228,6 +227,7 @@ def main() -> None:
     """Run the command line; every error of usage or input is one line on stderr and exit code 2."""
     try:
         code = app(standalone_mode=False) or 0
+        sys.stdout.flush()
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         sys.exit(code)
@@ -235,13 +235,13 @@ def main() -> None:
         _fail(str(error))
     except TyperException as error:
         _fail(error.format_message())
+    except OSError as error:
+        _fail(from_system(error))
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted; what is done is kept, and the same command resumes it", err=True)
         sys.exit(INTERRUPTED)
 
 
 def _fail(message: str) -> None:
-    words = " ".join(message.split())
-    shown = words if len(words) <= LONGEST else f"{words[: LONGEST - 300]} [...] {words[-280:]}"
-    typer.echo("irmbench: " + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown), err=True)
+    typer.echo(f"irmbench: {one_line(message)}", err=True)
     sys.exit(USAGE)

@@ -1,9 +1,13 @@
 """Errors meant for people: one line that says what is wrong and what to do."""
 
+import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+
+LONGEST = 900  # letters of a message
 
 
 class UserError(Exception):
@@ -29,6 +33,21 @@ def writing(path: Path, what: str = "", then: str = "") -> Iterator[None]:
     except OSError as error:
         subject, ending = f"{what} " if what else "", f"; {then}" if then else ""
         raise UserError(f"{path}: {subject}cannot be written: {error.strerror}{ending}") from error
+
+
+def from_system(error: OSError) -> str:
+    """Return the message of an error of the operating system; without a file it is of the output, which is given up."""
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where to the exit flushes what is left
+    return f"output cannot be written: {error.strerror}"
+
+
+def one_line(message: str) -> str:
+    """Return a message as a line to print: what is too long is cut, what cannot be printed is escaped."""
+    words = " ".join(message.split())
+    shown = words if len(words) <= LONGEST else f"{words[: LONGEST // 2]} [...] {words[-LONGEST // 3 :]}"
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in shown)
 
 
 def plain_words(message: str) -> str:
