@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from irmbench import perf_cli
-from irmbench.errors import UserError, on_a_line, suggest
+from irmbench.errors import UserError, from_system, one_line, suggest, writing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,7 +151,6 @@ def identify(
 
     from irmbench import identify as matrix
     from irmbench import identify_views as views
-    from irmbench.errors import writing
 
     names = _names("METHODS", methods)
     if out is not None and (names or as_json):
@@ -197,9 +196,8 @@ def rerun(
     from irmbench import runner
 
     stored, new = runner.rerun(folder, trial_id)
-    told = ("status", "distance", "coefficients", "error")
-    for name, record in (("stored", stored), ("now", new)):
-        values = {key: record[key] for key in told if record.get(key) is not None}
+    for name, of in (("stored", stored), ("now", new)):
+        values = {key: of[key] for key in ("status", "distance", "coefficients", "error") if of.get(key) is not None}
         typer.echo(f"{name:7} {json.dumps(values)}")
     raise typer.Exit(FAILED if new["status"] == "failed" else 0)
 
@@ -233,6 +231,7 @@ def main() -> None:
     """Run the command line; every error of usage or input is one line on stderr and exit code 2."""
     try:
         code = app(standalone_mode=False) or 0
+        sys.stdout.flush()
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         sys.exit(code)
@@ -240,11 +239,13 @@ def main() -> None:
         _fail(str(error))
     except TyperException as error:
         _fail(error.format_message())
+    except OSError as error:
+        _fail(from_system(error))
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted; what is done is kept, and the same command (without --fresh) resumes it", err=True)
         sys.exit(INTERRUPTED)
 
 
 def _fail(message: str) -> None:
-    typer.echo(f"irmbench: {on_a_line(message)}", err=True)
+    typer.echo(f"irmbench: {one_line(message)}", err=True)
     sys.exit(USAGE)

@@ -1,5 +1,7 @@
 """Errors meant for people: one line that says what is wrong and what to do."""
 
+import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -33,15 +35,23 @@ def writing(path: Path, what: str = "", then: str = "") -> Iterator[None]:
         raise UserError(f"{path}: {subject}cannot be written: {error.strerror}{ending}") from error
 
 
+def from_system(error: OSError) -> str:
+    """Return the message of an error of the operating system; without a file it is of the output, which is given up."""
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where to the exit flushes what is left
+    return f"output cannot be written: {error.strerror}"
+
+
+def one_line(message: str) -> str:
+    """Return a message as a line to print: what is too long is cut, what cannot be printed is escaped."""
+    words = " ".join(message.split())
+    shown = words if len(words) <= LONGEST else f"{words[: LONGEST // 2]} [...] {words[-LONGEST // 3 :]}"
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in shown)
+
+
 def plain_words(message: str) -> str:
     """Return one line of an error's message; of PyTorch's about vmap, what the author of a plugin is to do."""
     if "vmap: It looks like" in message:  # its own words ask the reader to file an issue with PyTorch
         return "no `if` on a float hyper-parameter or a tensor, and no .item(): they are batched; use torch.where"
     return " ".join(message.split())[:300]
-
-
-def on_a_line(message: str) -> str:
-    """Return a message on one line, its middle left out where it is long, without what would steer a terminal."""
-    words = " ".join(message.split())
-    shown = words if len(words) <= LONGEST else f"{words[: LONGEST - 300]} [...] {words[-280:]}"
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)

@@ -103,10 +103,10 @@ def load_suite(name_or_file: str) -> Suite:
     known = plugins.suites()
     path = known.get(name_or_file) or Path(name_or_file)
     try:
+        if not name_or_file or (path.suffix != ".toml" and not path.exists()):
+            raise LookupError
         if path.is_dir():
             raise UserError("is a folder, not a TOML file")
-        if path.suffix != ".toml" and not path.exists():
-            raise LookupError
         return parse(path.read_text(encoding="utf-8"))
     except LookupError:
         message = f"unknown suite {name_or_file!r}.{suggest(name_or_file, known)} See `irmbench list suites`."

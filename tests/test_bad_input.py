@@ -110,7 +110,6 @@ SUITES = {
 }
 TAKE_SUITE = {
     "run": ["run", "bad.toml"],
-    "run elsewhere": ["run", "bad.toml", "--out", "elsewhere"],
 }
 
 RECORD = {"schema": SCHEMA, "trial_id": "abc", "status": "ok", "finished": "2026-01-01", "method": "erm"}
@@ -120,7 +119,7 @@ def line(**changes):
     return json.dumps(RECORD | changes).encode() + b"\n"
 
 
-# The content of DIR, and a word of what is said of it; None for a record that is one, whatever else is broken.
+# The content of DIR, and a word of what is said of it.
 FOLDERS = {
     "missing": (None, "holds no run"),
     "a file": (b"", "holds no run"),
@@ -136,10 +135,9 @@ FOLDERS = {
     "a newer schema": ({"records/a.jsonl": line(schema=SCHEMA + 1)}, "newer irmbench"),
     "a schema that is no number": ({"records/a.jsonl": line(schema="new")}, "no"),
     "an id that is a list": ({"records/a.jsonl": line(trial_id=[1])}, "no"),
-    "two times that do not compare": ({"records/a.jsonl": line(finished=5) + line()}, "records"),
-    "a record without what tables need": ({"records/a.jsonl": line()}, "record"),
-    "a run.json that is none": ({"records/a.jsonl": line(), "run.json": b"[]", "planned.json": b"[]"}, "no"),
-    "a run.json that is binary": ({"records/a.jsonl": line(), "run.json": BINARY, "planned.json": BINARY}, "record"),
+    "a time that is no text": ({"records/a.jsonl": line(finished=5)}, "no"),
+    "a run.json that is none": ({"records/a.jsonl": b"", "run.json": b"[]", "planned.json": b"[]"}, "no"),
+    "a run.json that is binary": ({"records/a.jsonl": b"", "run.json": BINARY, "planned.json": BINARY}, "no"),
 }
 TAKE_FOLDER = {
     "show": ["show", "DIR"],
@@ -281,6 +279,11 @@ def test_a_bad_run_folder(refused, place, folder, command):
     assert said in refused(*TAKE_FOLDER[command])
 
 
+def test_a_record_that_lacks_what_a_trial_is_cannot_be_run_again(refused, place):
+    write(place / "DIR", {"records/a.jsonl": line()})
+    assert "missing required field `dataset`" in refused("rerun", "DIR", "abc")
+
+
 @pytest.mark.parametrize(("arguments", "said"), USAGE, ids=[repr(arguments[:40]) for arguments, _ in USAGE])
 def test_bad_usage(refused, place, arguments, said):
     write(place / "binary.py", BINARY)
@@ -344,7 +347,7 @@ def test_a_bad_plugin_folder(refused, place, monkeypatch, folder, command):
 BROKEN = {
     "a syntax error": (b"def (:\n", "SyntaxError"),
     "binary": (BINARY, "cannot be imported"),
-    "no class": (b"x = 1\n", "needs one public subclass of interface.Method, has none"),
+    "no class": (b"x = 1\n", "needs one public subclass of interface.Method"),
     "an import of nothing": (b"import nothing_at_all\n", "ModuleNotFoundError"),
     "an exit": (b"import sys\nsys.exit(3)\n", "SystemExit"),
 }
@@ -423,9 +426,7 @@ def test_perf_records_that_cannot_be_written(refused, place, monkeypatch):
     assert "cannot be written" in refused("perf", "run")
 
 
-@pytest.mark.parametrize(
-    "arguments", [["run", "nothing.toml"], ["run", "bad.toml"], ["show", "bad.toml"], ["list", "vrx"]], ids=" ".join
-)
+@pytest.mark.parametrize("arguments", [["run", "bad.toml"], ["show", "bad.toml"], ["perf", "rn"]], ids=" ".join)
 def test_a_process_says_one_line_and_ends_with_2(tmp_path, arguments):
     (tmp_path / "bad.toml").write_bytes(BINARY)
     command = [sys.executable, "-m", "irmbench", *arguments]
@@ -436,7 +437,7 @@ def test_a_process_says_one_line_and_ends_with_2(tmp_path, arguments):
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["--help"], ["list", "vrex", "--json"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [["list"], ["--help"]], ids=" ".join)
 def test_output_that_cannot_be_printed_is_told_on_one_line(tmp_path, arguments):
     with open("/dev/full", "w") as full:
         done = subprocess.run(
@@ -449,4 +450,4 @@ def test_output_that_cannot_be_printed_is_told_on_one_line(tmp_path, arguments):
             timeout=120,
         )
     assert done.returncode == 2
-    assert done.stderr == "irmbench: standard output: No space left on device\n"
+    assert done.stderr == "irmbench: output cannot be written: No space left on device\n"
