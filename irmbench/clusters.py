@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 from irmbench.errors import UserError
@@ -26,6 +27,7 @@ def dask_pool(address: str, workers: int, call: Callable[[Task], Done]) -> Itera
         from distributed import Client, KilledWorker, LocalCluster
     except ImportError as error:
         raise UserError("--executor dask: is not installed; pip install 'irmbench[distributed]'") from error
+    resource_tracker.ensure_running()  # now, for its start would let interrupts through again
     with ExitStack() as stack:
         with uninterrupted():  # a process started from here leaves interrupts to this one
             if address:
@@ -41,7 +43,8 @@ def dask_pool(address: str, workers: int, call: Callable[[Task], Done]) -> Itera
                     silence_logs=logging.CRITICAL,
                 )
                 client = stack.enter_context(Client(stack.enter_context(cluster)))
-        executor = stack.enter_context(client.get_executor(pure=False))
+        executor = client.get_executor(pure=False)
+        stack.callback(executor.shutdown, wait=False)  # what is under way when a run is interrupted has no end
         yield Pool(executor, call, lambda: max(1, len(client.nthreads())), (KilledWorker,), _epitaph)
 
 

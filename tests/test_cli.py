@@ -347,5 +347,4 @@ def test_a_signal_interrupts_a_run_at_once(tmp_path, workers):
     # A shell calls both 130: an interrupted `exec` inside PyTorch makes Python end itself by the signal (CPython 3.11).
     assert process.returncode in (130, -signal.SIGINT), err
     assert out == ""
-    # Workers may say more.
     assert "interrupted; what is done is kept, and the same command (without --fresh) resumes it\n" in err

@@ -1,0 +1,146 @@
+"""Processes killed at random instants: a resumed run has the table of an undisturbed one, nothing lost or double."""
+
+import contextlib
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+
+import irmbench
+from irmbench import dispatch, planning
+from irmbench.runner import Options, run_suite
+from irmbench.suite import parse
+
+ROOT = Path(irmbench.__file__).resolve().parents[1]
+KILLS = 20
+SLOW = '''"""Least squares, after a while."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from irmbench.interface import Method
+
+
+@dataclass(frozen=True)
+class SlowErm(Method):
+    """A method."""
+
+    def fit(self, moments):
+        time.sleep(0.05)
+        return torch.linalg.solve(moments.gram.mean(0), moments.cross.mean(0))
+'''
+SUITE = """
+name = "killed"
+seeds = 20
+
+[[experiments]]
+datasets = [{ id = "irm_appendix_d", n = 20 }, { id = "irm_chain", n = 20, d = 2 }]
+methods = ["slow_erm", "zero"]
+solvers = ["converged"]
+"""
+# A process that has loaded everything, and forks coordinators that it kills: each but the last after a random time.
+DRIVER = f"""
+import os, random, signal, sys, time
+from pathlib import Path
+from irmbench import outputs, planning
+from irmbench.runner import Options, run_suite
+from irmbench.suite import parse
+
+planning.MAX_TRIALS = 2
+outputs.write = lambda *arguments, **keywords: None
+suite, out, rng, killed = parse(sys.stdin.read()), Path(sys.argv[1]), random.Random(0), 0
+for attempt in range({KILLS} + 1):
+    pid = os.fork()
+    if not pid:
+        try:
+            run_suite(suite, Options(out=out, workers=1))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    if attempt < {KILLS}:
+        time.sleep(rng.uniform(0.02, 0.4))
+        os.kill(pid, signal.SIGKILL)
+    status = os.waitpid(pid, 0)[1]
+    killed += os.WIFSIGNALED(status)
+print(killed, status)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _small_jobs(monkeypatch, write_plugin):
+    """Many small jobs of a slow method, and no plots."""
+    monkeypatch.setattr("irmbench.outputs.write", lambda *arguments, **keywords: None)
+    monkeypatch.setattr(planning, "MAX_TRIALS", 2)
+    write_plugin("methods", "slow_erm", SLOW)
+
+
+@pytest.fixture
+def undisturbed(tmp_path, _small_jobs):
+    """The records of a run that nothing disturbs."""
+    return run_suite(parse(SUITE), Options(out=tmp_path / "undisturbed", workers=1)).records
+
+
+def lines_of(folder):
+    """Return the ids of all records in a folder's files, as often as they are there."""
+    lines = [line for shard in (folder / "records").glob("*.jsonl") for line in shard.read_text().splitlines()]
+    records = [json.loads(line) for line in lines if line.endswith("}")]
+    return Counter(record["trial_id"] for record in records if "trial_id" in record)
+
+
+def assert_same_table(found, expected):
+    found, expected = ({r["trial_id"]: r for r in records} for records in (found, expected))
+    assert set(found) == set(expected)
+    for trial_id, record in expected.items():
+        assert found[trial_id]["status"] == record["status"] == "ok"
+        for key in ("coefficients", "distance", "worst_test_risk", "invariance_residual"):
+            assert found[trial_id][key] == pytest.approx(record[key], rel=1e-8, abs=1e-12)
+
+
+def test_a_coordinator_killed_at_twenty_random_instants_resumes_to_the_undisturbed_table(tmp_path, undisturbed):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "IRMBENCH_PATH": str(tmp_path / "mine")}
+    command = [sys.executable, "-c", DRIVER, str(tmp_path / "killed")]
+    done = subprocess.run(command, input=SUITE, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(KILLS), "0"], done.stderr
+    assert_same_table(irmbench.load(tmp_path / "killed").to_dict("records"), undisturbed)
+    assert set(lines_of(tmp_path / "killed").values()) == {1}
+
+
+def test_workers_killed_at_twenty_random_instants_cost_no_trial(tmp_path, undisturbed, monkeypatch):
+    monkeypatch.setattr(dispatch, "DEATHS", KILLS + 1)  # a trial is not to blame for all of these
+    killer = Killer()
+    killer.start()
+    summary = run_suite(parse(SUITE), Options(out=tmp_path / "killed", workers=2))
+    killer.over = True
+    killer.join()
+    assert_same_table(summary.records, undisturbed)
+    assert set(lines_of(tmp_path / "killed").values()) == {1}
+    assert killer.killed == KILLS
+
+
+class Killer(threading.Thread):
+    """Kills workers of this process, or the processes that they run trials in, at random instants."""
+
+    def __init__(self):
+        super().__init__()
+        self.killed, self.over, self._rng = 0, False, random.Random(0)
+
+    def run(self):
+        while self.killed < KILLS and not self.over:
+            time.sleep(self._rng.uniform(0.02, 0.1))
+            workers = [child for child in psutil.Process().children() if "popen_loky" in " ".join(child.cmdline())]
+            runners = [runner for worker in workers for runner in worker.children()]
+            if runners:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    self._rng.choice(workers if self.killed % 10 == 5 else runners).kill()
+                self.killed += 1
