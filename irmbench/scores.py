@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -70,9 +71,15 @@ class Tester:
 
     def __init__(self, dataset: Dataset, seed: int, truth: Truth) -> None:
         self.data = _test_data(dataset, seed)
-        if dataset.network is None:
-            oracle = _worst_risk(self.data, truth.observed(truth.coefficients, self.data.dimension))
-        self.oracle = dataset.irreducible_risk if dataset.network is not None else float(oracle)
+        self._irreducible = dataset.irreducible_risk if dataset.network is not None else None
+        self.causes = truth.observed(truth.coefficients, self.data.dimension)
+
+    @cached_property
+    def oracle(self) -> float:
+        """The causal coefficients' worst risk; of a network the one that is irreducible."""
+        if self._irreducible is not None:
+            return self._irreducible
+        return float(_worst_risk(self.data, self.causes))
 
     def __call__(self, coefficients: Tensor) -> dict[str, float]:
         """Return the worst test environment's risk, and its excess over the causal coefficients' worst."""
@@ -114,11 +121,15 @@ def score(
     coefficients: Tensor, data: list[Data], truths: list[Truth], testers: list[Tester], scale_free: list[bool]
 ) -> dict[str, list[float]]:
     """Return every score of observed coefficients [T, P] of T trials; a network's are compared with nothing."""
-    worst = _each(_worst_risk, [tester.data for tester in testers], coefficients)
+    tests = [tester.data for tester in testers]
+    worst = _each(_worst_risk, tests, coefficients)
+    causes = [tester.causes for tester in testers]
+    at_once = all(isinstance(of, Moments) for of in tests)
+    oracles = _each(_worst_risk, tests, torch.stack(causes)) if at_once else [tester.oracle for tester in testers]
     return {
         **(_distances(coefficients, truths, scale_free) if len(truths[0].coefficients) else {}),
         "worst_test_risk": worst,
-        "oracle_gap": [risk - tester.oracle for risk, tester in zip(worst, testers, strict=True)],
+        "oracle_gap": [risk - oracle for risk, oracle in zip(worst, oracles, strict=True)],
         "invariance_residual": _each(invariance_residual, data, coefficients),
     }
 
