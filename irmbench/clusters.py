@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
@@ -45,7 +47,19 @@ def dask_pool(address: str, workers: int, call: Callable[[Task], Done]) -> Itera
                 client = stack.enter_context(Client(stack.enter_context(cluster)))
         executor = client.get_executor(pure=False)
         stack.callback(executor.shutdown, wait=False)  # what is under way when a run is interrupted has no end
-        yield Pool(executor, call, lambda: max(1, len(client.nthreads())), (KilledWorker,), _epitaph)
+        yield Pool(executor, call, _Width(client), (KilledWorker,), _epitaph)
+
+
+class _Width:
+    """How many worker processes a cluster has, asked for once a second; 1 while it has none, so that a task waits."""
+
+    def __init__(self, client: Any) -> None:
+        self._client, self._known, self._at = client, 1, -math.inf
+
+    def __call__(self) -> int:
+        if time.monotonic() - self._at > 1:
+            self._known, self._at = max(1, len(self._client.nthreads())), time.monotonic()
+        return self._known
 
 
 def _answering(client: Callable[..., Any], address: str) -> Any:

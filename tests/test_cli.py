@@ -315,7 +315,8 @@ def test_help_names_every_command(call):
 def test_help_of_run_names_every_option(call):
     out = call("run", "--help")[1]
     named = ["--out", "--seeds", "--methods", "--datasets", "--solver", "--device", "--workers", "--set", "--fresh"]
-    assert all(option in out for option in [*named, "--record-every"])
+    named += ["--record-every", "--executor", "--time-limit", "--memory-limit"]
+    assert all(option in out for option in named)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
