@@ -8,9 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from irmbench import runner
+from irmbench.loading import Contents
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = """
@@ -75,7 +77,7 @@ def asked(monkeypatch):
         record = {"solver": "official", "method_label": "erm", "solved_by": "closed form", "status": "ok"}
         record |= {"seconds": 0.01, "family": "baseline"}
         record |= {"assumption_class": "any", "dataset_label": "data", "data_seed": 0, "distance": 0.5}
-        return runner.Summary(Path("out"), 1.0, [record], 0, [])
+        return runner.Summary(Path("out"), 1.0, Contents(pd.DataFrame([record]), "", []), 0, [])
 
     monkeypatch.setattr(runner, "run_suite", run_suite)
     return seen
