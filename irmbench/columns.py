@@ -6,7 +6,7 @@ The decoder is told which fields there are and of which type, as learnt from the
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import chain
@@ -21,7 +21,7 @@ from irmbench.shards import WRONG, Damage, Line, Parser, Record, read
 
 MISSING = float("nan")  # what a record does not hold
 REPEATED = ("plugins", "truth", "causal")  # lists that many records have in common
-OWN = dict.fromkeys(Line.__struct_fields__) | {"trial_id": str, "finished": str, "status": str, "schema": int}
+OWN = dict.fromkeys(Line.__struct_fields__) | {"trial_id": Any, "finished": Any, "status": str, "schema": int}
 DEFAULTS: dict[Any, Any] = {str: "\0", msgspec.Raw: msgspec.Raw(b""), float: MISSING, int: MISSING, Any: MISSING}
 
 
@@ -111,11 +111,6 @@ class Column:
             return np.concatenate(self._pieces)
         return pd.Series(list(chain.from_iterable(self._pieces)))
 
-    def looked_up(self, numbers: dict[str, int], default: int) -> np.ndarray:
-        """Return the number of every text."""
-        found = (numbers.get(value, default) for value in self._codes)
-        return np.fromiter(found, np.int64, len(self._codes)).take(np.concatenate(self._pieces))
-
     def _uncoded(self) -> Any:
         if self._of is str:
             return pd.array([None if value == DEFAULTS[str] else value for value in self._codes], dtype="str")
@@ -128,14 +123,13 @@ class Table:
     def __init__(self, shards: Iterable[Path]) -> None:
         self.damage = Damage()
         self._columns: dict[str, Column] = {}
-        self._origins: list[tuple[Path, int]] = []
+        self._origins: list[tuple[str, int]] = []
         self._rows = 0
         parser = RowParser()
-        with _no_collection():
-            for shard, records, _ in read(shards, parser, self.damage):
-                if records:
-                    self._extend(parser.fields, records)
-                    self._origins.append((shard, len(records)))
+        for shard, records, _ in read(shards, parser, self.damage):
+            if records:
+                self._extend(parser.fields, records)
+                self._origins.append((shard.stem, len(records)))
 
     def _extend(self, fields: dict[str, Any], records: list[Line]) -> None:
         values = zip(*map(msgspec.structs.astuple, records), strict=True)
@@ -151,17 +145,12 @@ class Table:
 
     def frame(self) -> pd.DataFrame:
         """Return a row a record, in the order of the shards, with the missing where a record has no such field."""
-        with _no_collection():
-            return pd.DataFrame({name: column.values() for name, column in self._columns.items()}, copy=False)
+        return pd.DataFrame({name: column.values() for name, column in self._columns.items()}, copy=False)
 
-    def places(self, planned: dict[str, int]) -> np.ndarray:
-        """Return the place of every record's trial in a plan, or the number of trials in it where it has none."""
-        return self._columns["trial_id"].looked_up(planned, len(planned))
-
-    @property
-    def shards(self) -> list[str]:
-        """The name of every record's shard."""
-        return [name for shard, n in self._origins for name in [shard.stem] * n]
+    def is_from(self, shards: Callable[[str], bool]) -> np.ndarray:
+        """Return whether every record is from one of some shards, which are told by their names."""
+        names, counts = zip(*self._origins, strict=True)
+        return np.repeat([shards(name) for name in names], counts)
 
 
 def _type_of(name: str, value: Any) -> Any:
@@ -176,7 +165,7 @@ def _decoded(value: bytes) -> Any:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Keep the garbage collector from looking, again and again, through millions of values that all stay."""
     enabled = gc.isenabled()
     gc.disable()

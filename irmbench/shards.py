@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -108,7 +109,7 @@ def read(
             records, events, wrong = parser.parse(block)
             if wrong:
                 (damage.garbage if block.endswith(b"\n") else damage.torn)[shard] += wrong
-            newest = max((record.schema for record in records), default=0)
+            newest = max(map(attrgetter("schema"), records), default=0)
             if newest > SCHEMA:
                 raise UserError(f"{shard}: written by a newer irmbench (record schema {newest}); upgrade")
             yield shard, records, events
