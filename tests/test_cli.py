@@ -13,6 +13,7 @@ import pytest
 
 from irmbench import runner
 from irmbench.loading import Contents
+from irmbench.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = """
@@ -82,6 +83,10 @@ def asked(monkeypatch):
 
     monkeypatch.setattr(runner, "run_suite", run_suite)
     return seen
+
+
+def records(folder):
+    return list(Store(folder / "out").records().values())
 
 
 RUN = ("run", "tiny.toml", "--workers", "1", "--out", "out")
@@ -251,7 +256,7 @@ def test_show_of_a_run_without_records_says_so(refused, folder):
 
 def test_rerun_prints_the_record_beside_the_new_result(call, folder):
     call(*RUN)
-    record = json.loads(next((folder / "out" / "records").glob("*.jsonl")).read_text().splitlines()[0])
+    record = records(folder)[0]
     code, out, err = call("rerun", "out", record["trial_id"])
     assert (code, err) == (0, "")
     (first, stored), (second, now) = (line.split(maxsplit=1) for line in out.splitlines())
@@ -264,8 +269,7 @@ def test_rerun_prints_the_record_beside_the_new_result(call, folder):
 def test_rerunning_a_failure_is_exit_code_1(call, folder, write_plugin):
     write_plugin("methods", "breaking_rerun", BREAKING.format(name="BreakingRerun"))
     call(*RUN)
-    lines = next((folder / "out" / "records").glob("*.jsonl")).read_text().splitlines()
-    failed = next(r for r in map(json.loads, lines) if r["status"] == "failed")
+    failed = next(r for r in records(folder) if r["status"] == "failed")
     code, out, err = call("rerun", "out", failed["trial_id"])
     assert (code, err) == (1, "")
     assert "no luck" in out.splitlines()[1]
