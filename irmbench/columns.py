@@ -96,12 +96,20 @@ class Column:
         """Append values, of a type that may have become any."""
         if of != self._of:
             self._pieces, self._of = [self.values().tolist()], of
+        if of in (str, msgspec.Raw):
+            self._pieces.append(self._coded(of, values))
+        elif of is float:
+            self._pieces.append(np.fromiter(values, float, len(values)))
+        else:
+            self._pieces.append(np.array(values) if of is int else values)
+
+    def _coded(self, of: Any, values: Sequence[Any]) -> np.ndarray:
+        if values.count(values[0]) == len(values):  # as in most jobs
+            value = bytes(values[0]) if of is msgspec.Raw else values[0]
+            return np.full(len(values), self._codes[value], np.int32)
         if of is msgspec.Raw:
             values = b"\0".join(values).split(b"\0")  # bytes of all at once; JSON holds no such byte
-        if of in (str, msgspec.Raw):
-            self._pieces.append(np.fromiter(map(self._codes.__getitem__, values), np.int32, len(values)))
-        else:
-            self._pieces.append(np.array(values) if of in (int, float) else values)
+        return np.fromiter(map(self._codes.__getitem__, values), np.int32, len(values))
 
     def values(self) -> Any:
         """Return all values, as a column of a table."""

@@ -144,6 +144,19 @@ def test_compare_prints_two_runs_side_by_side(call):
     assert [(row["method_label"], row["n"], row["verdict"]) for row in rows] == [("erm", 2, "same")]
 
 
+def test_run_and_show_tell_of_torn_lines_and_of_results_that_differ(call, folder):
+    call(*RUN)
+    shard = next((folder / "out" / "records").glob("*.jsonl"))
+    record = json.loads(next(line for line in shard.read_text().splitlines() if "coefficients" in line))
+    other = record | {"coefficients": [x + 1 for x in record["coefficients"]]}
+    shard.with_stem("copied").write_text(json.dumps(other) + '\n{"trial_id')
+    for command, expected in ((RUN, 1), (("show", "out"), 0)):
+        code, out, err = call(*command)
+        assert code == expected
+        assert f"nondeterminism: the same code gave 1 trials results that differ: {record['trial_id']}" in out + err
+        assert "1 torn last lines" in out + err
+
+
 def test_a_failed_trial_is_exit_code_1(call, write_plugin):
     write_plugin("methods", "breaking_run", BREAKING.format(name="BreakingRun"))
     code, out, err = call(*RUN)
