@@ -55,7 +55,8 @@ class TwoBlocks(Dataset):
 
     def seeded_weights(self, seed: int) -> Weights:
         """Return the model's weights under ``seed``."""
-        return self.weights(stream("weights", seed))
+        random = type(self).weights is not TwoBlocks.weights  # if not, a generator would be made for nothing
+        return self.weights(stream("weights", seed)) if random else {}
 
     def truth(self, seed: int) -> Truth:
         """Return the causal coefficients under ``seed``."""

@@ -16,7 +16,7 @@ from irmbench import plugins, sources
 from irmbench.batch import Batch
 from irmbench.limits import NO_LIMITS, Limits, is_users
 from irmbench.moments import stack
-from irmbench.outcomes import outcome
+from irmbench.outcomes import outcomes
 from irmbench.planning import Job, Survey, Task, build, plan
 from irmbench.provenance import stamp
 from irmbench.risks import Data
@@ -76,15 +76,15 @@ def run_job(job: Job) -> list[Record]:
     started = time.perf_counter()
     try:
         with job.limits.held():
-            outcomes = _solve(job)
+            found = _solve(job)
     except BaseException as error:
         if is_users(error):
             raise
-        outcomes = [_failure()]
-    if len(outcomes) < len(job.trials):  # out here, where what the error held is let go
+        found = [_failure()]
+    if len(found) < len(job.trials):  # out here, where what the error held is let go
         return [done for half in job.halves() for done in run_job(half)]
     seconds = (time.perf_counter() - started) / len(job.trials)
-    return [record(trial, done, seconds, job.device) for trial, done in zip(job.trials, outcomes, strict=True)]
+    return [record(trial, done, seconds, job.device) for trial, done in zip(job.trials, found, strict=True)]
 
 
 def _failure() -> dict[str, str]:
@@ -144,12 +144,10 @@ def _solve(job: Job) -> list[dict[str, Any]]:
     data = _data(job)
     batch = assemble(job, data)
     fit = solve(batch, rows[0].record_every).to("cpu")
+    undefineds = [undefined(batch, s, h) for s in range(len(rows)) for h in range(job.draws)]
     return [
-        {"status": "not_applicable", "error": str(reason)}
-        if (reason := undefined(batch, s, h))
-        else outcome(job.trials[s * job.draws + h], data[s], fit, s, h)
-        for s in range(len(rows))
-        for h in range(job.draws)
+        found if reason is None else {"status": "not_applicable", "error": str(reason)}
+        for reason, found in zip(undefineds, outcomes(job.trials, data, fit), strict=True)
     ]
 
 

@@ -9,32 +9,54 @@ import torch
 
 from irmbench import sources
 from irmbench.descent import Fit
+from irmbench.interface import Truth
 from irmbench.risks import Data
 from irmbench.scores import empirical_risk, score, unscramble
 from irmbench.sources import source
 from irmbench.suite import Trial
 
 
-def outcome(trial: Trial, data: Data, fit: Fit, s: int, h: int) -> dict[str, Any]:
-    """Return one trial's result: unscrambled coefficients, scores, and how well it was solved."""
-    key = source(trial)
-    observed, truth = fit.coefficients[s, h], sources.truth(key)
-    scale_free = sources.dataset(key.dataset, key.params).scale_free
-    numbers = score(observed, data, truth, sources.tester(key), scale_free)
+def outcomes(trials: list[Trial], data: list[Data], fit: Fit) -> list[dict[str, Any]]:
+    """Return the results of a batch, trial by trial: unscrambled coefficients, scores, and how well it was solved.
+
+    Trials are those of the S rows of ``data`` by H draws, row by row; the fit's tensors are [S, H, ...].
+    """
+    draws = fit.coefficients.shape[1]
+    keys = [source(trial) for trial in trials]
+    truths = [sources.truth(key) for key in keys]
+    scale_free = [sources.dataset(key.dataset, key.params).scale_free for key in keys]
+    testers = [sources.tester(key) for key in keys[::draws] for _ in range(draws)]
+    rows = [of for of in data for _ in range(draws)]
+    columns = score(fit.coefficients.flatten(0, 1), rows, truths, testers, scale_free)
     if fit.gradient_norm is not None and fit.objective is not None:
-        numbers |= {"gradient_norm": float(fit.gradient_norm[s, h]), "objective": float(fit.objective[s, h])}
+        columns |= {
+            "gradient_norm": fit.gradient_norm.flatten().tolist(),
+            "objective": fit.objective.flatten().tolist(),
+        }
+    return [
+        _outcome(
+            trial, rows[i].intercept, truths[i], fit, divmod(i, draws), {name: of[i] for name, of in columns.items()}
+        )
+        for i, trial in enumerate(trials)
+    ]
+
+
+def _outcome(
+    trial: Trial, intercept: bool, truth: Truth, fit: Fit, at: tuple[int, int], numbers: dict[str, float]
+) -> dict[str, Any]:
+    observed = fit.coefficients[at]
     coefficients = unscramble(observed, truth).tolist()  # none of a network
     wrong = [name for name, value in numbers.items() if not math.isfinite(value)]
     if wrong or not torch.isfinite(observed).all():
         return {"status": "failed", "error": f"not finite: {', '.join(['coefficients', *wrong])}, at {coefficients}"}
     known = {"truth": truth.coefficients.tolist(), "causal": truth.causal.tolist()}
     found = {"status": "ok", "coefficients": coefficients, **known, **numbers, **_held_out_risks(trial, observed)}
-    if data.intercept:
+    if intercept:
         found["intercept"] = float(observed[-1])
     if fit.starts_at_best is not None:
-        found["starts_at_best"] = int(fit.starts_at_best[s, h])
+        found["starts_at_best"] = int(fit.starts_at_best[at])
     if fit.trajectory:
-        found["trajectory"] = [[step, unscramble(at[s, h], truth).tolist()] for step, at in fit.trajectory]
+        found["trajectory"] = [[step, unscramble(of[at], truth).tolist()] for step, of in fit.trajectory]
     return found
 
 

@@ -81,6 +81,7 @@ def plan(trials: Iterable[Trial], device: str = "cpu", limits: Limits = NO_LIMIT
     for trial in trials:
         groups[_batch_key(trial)][source(trial)].append(trial)
     rectangles = [rectangle for rows in groups.values() for rectangle in _rectangles(rows)]
+    rectangles.sort(key=lambda rectangle: rectangle[0][0].data_seed)  # those that share data follow one another
     return [Job(of, draws, device, limits, _work(of[0], len(of), draws)) for of, draws in rectangles]
 
 

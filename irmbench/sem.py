@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from irmbench import blocks
 from irmbench.blocks import TwoBlocks, Weights
 from irmbench.interface import Array
 from irmbench.moments import Moments
+
+KNOWN = 1024  # environments whose moments stay in memory, a few kilobytes each
 
 
 @dataclass(frozen=True)
@@ -116,22 +119,36 @@ class LinearSEM(TwoBlocks):
 
     def _second(self, env: Environment, weights: Weights, seed: int) -> Array:
         """Return E[v v'] of v = (inputs, 1, y) in one environment."""
+        plain = self._unrotated(env, weights) if weights else _known(self, env)
+        if not self.scrambled:
+            return plain
+        d = len(plain) - 2
+        rotation = np.eye(d + 2)
+        rotation[:d, :d] = self.rotation(d, seed)
+        rotated: Array = rotation.T @ plain @ rotation
+        return rotated
+
+    def _unrotated(self, env: Environment, weights: Weights) -> Array:
+        """Return E[v v'] of v = (x, z, 1, y)."""
         counted = Noise(1, np.random.default_rng(0))
         causes = self.equations(counted, env, weights)[0].shape[1]
         # With no noise at all, v is its own mean; what each variable adds to that is its row of the mixing.
         mean = self._rows(env, weights, np.zeros((1, counted.columns)))
         mixing = self._rows(env, weights, np.eye(counted.columns)) - mean
-        mixed, means = mixing.T @ mixing, mean.T @ mean
-        d = mixed.shape[0] - 2
+        mixed: Array = mixing.T @ mixing
+        d = len(mixed) - 2
         if env.permuted:
             effects = (np.arange(d + 2) >= causes) & (np.arange(d + 2) < d)
             mixed = np.where(effects[:, None] == effects, mixed, 0.0)
-        rotation = np.eye(d + 2)
-        rotation[:d, :d] = self.rotation(d, seed)
-        rotated: Array = rotation.T @ (mixed + means) @ rotation
-        return rotated
+        return mixed + mean.T @ mean
 
     def _rows(self, env: Environment, weights: Weights, variables: Array) -> Array:
         """Return v where the noise takes the given values, [rows, d + 2]."""
         x, z, y = self.equations(Given(variables), env, weights)
         return np.concatenate([x, z, np.ones_like(y[:, None]), y[:, None]], 1)
+
+
+@lru_cache(KNOWN)
+def _known(sem: LinearSEM, env: Environment) -> Array:
+    """Return the moments of an environment without random weights, unrotated: the same for all seeds."""
+    return sem._unrotated(env, {})

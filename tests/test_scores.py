@@ -204,7 +204,8 @@ def test_the_residual_has_no_unit():
 def test_every_score_is_a_finite_number():
     data = dataset("irm_chain", n=50, scrambled=True)
     truth = data.truth(0)
-    found = score(vector(*[0.5] * 10), compress(data.sample(50, 0)), truth, scores.Tester(data, 0, truth), False)
+    told = [compress(data.sample(50, 0))], [truth], [scores.Tester(data, 0, truth)], [False]
+    found = {name: value for name, (value,) in score(vector(*[0.5] * 10)[None], *told).items()}
     assert set(found) == {
         *("error_causal", "error_noncausal", "distance", "cosine"),
         *("worst_test_risk", "oracle_gap", "invariance_residual"),
