@@ -11,7 +11,7 @@ import msgspec
 import pandas as pd
 
 from irmbench.changes import Changes
-from irmbench.errors import UserError, suggest
+from irmbench.errors import UserError
 from irmbench.limits import Limits
 from irmbench.loading import Contents, contents
 from irmbench.runner import Options, run_suite
@@ -49,20 +49,13 @@ def run(
         raise UserError(f"device: expected cpu or cuda, got {device!r}")
     if workers is not None and (not isinstance(workers, int) or workers < 1):
         raise UserError(f"workers: expected a whole number of at least 1, got {workers!r}")
-    folder, limits = None if out is None else Path(out), Limits(time_limit, memory_limit)
-    options = Options(folder, _changes(changes), device, workers, fresh, executor, limits, tuple(allow_code))
-    return _with_columns(run_suite(load_suite(str(suite)), options).contents)
-
-
-def _changes(given: dict[str, Any]) -> Changes:
-    known = [field.name for field in dataclasses.fields(Changes)]
-    for name in given:
-        if name not in known:
-            raise UserError(f"run: unknown option {name!r}.{suggest(name, known)} Changes: {', '.join(known)}")
     try:
-        return msgspec.convert(given, Changes)
+        checked = msgspec.convert(dataclasses.asdict(Changes(**changes)), Changes)
     except msgspec.ValidationError as error:
         raise UserError(f"run: {error}") from error
+    folder, limits = None if out is None else Path(out), Limits(time_limit, memory_limit)
+    options = Options(folder, checked, device, workers, fresh, executor, limits, tuple(allow_code))
+    return _with_columns(run_suite(load_suite(str(suite)), options).contents)
 
 
 def load(folders: str | Path | Sequence[str | Path]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ The decoder is told which fields there are and of which type, as learnt from the
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import chain
@@ -21,7 +21,7 @@ from irmbench.shards import WRONG, Damage, Line, Parser, Record, read
 
 MISSING = float("nan")  # what a record does not hold
 REPEATED = ("plugins", "truth", "causal")  # lists that many records have in common
-OWN = dict.fromkeys(Line.__struct_fields__) | {"trial_id": str, "finished": str, "status": str, "schema": int}
+OWN = dict.fromkeys(Line.__struct_fields__) | {"trial_id": Any, "finished": Any, "status": str, "schema": int}
 DEFAULTS: dict[Any, Any] = {str: "\0", msgspec.Raw: msgspec.Raw(b""), float: MISSING, int: MISSING, Any: MISSING}
 
 
@@ -96,12 +96,20 @@ class Column:
         """Append values, of a type that may have become any."""
         if of != self._of:
             self._pieces, self._of = [self.values().tolist()], of
+        if of in (str, msgspec.Raw):
+            self._pieces.append(self._coded(of, values))
+        elif of is float:
+            self._pieces.append(np.fromiter(values, float, len(values)))
+        else:
+            self._pieces.append(np.array(values) if of is int else values)
+
+    def _coded(self, of: Any, values: Sequence[Any]) -> np.ndarray:
+        if values.count(values[0]) == len(values):  # as in most jobs
+            value = bytes(values[0]) if of is msgspec.Raw else values[0]
+            return np.full(len(values), self._codes[value], np.int32)
         if of is msgspec.Raw:
             values = b"\0".join(values).split(b"\0")  # bytes of all at once; JSON holds no such byte
-        if of in (str, msgspec.Raw):
-            self._pieces.append(np.fromiter(map(self._codes.__getitem__, values), np.int32, len(values)))
-        else:
-            self._pieces.append(np.array(values) if of in (int, float) else values)
+        return np.fromiter(map(self._codes.__getitem__, values), np.int32, len(values))
 
     def values(self) -> Any:
         """Return all values, as a column of a table."""
@@ -110,11 +118,6 @@ class Column:
         if self._of in (int, float):
             return np.concatenate(self._pieces)
         return pd.Series(list(chain.from_iterable(self._pieces)))
-
-    def looked_up(self, numbers: dict[str, int], default: int) -> np.ndarray:
-        """Return the number of every text."""
-        found = (numbers.get(value, default) for value in self._codes)
-        return np.fromiter(found, np.int64, len(self._codes)).take(np.concatenate(self._pieces))
 
     def _uncoded(self) -> Any:
         if self._of is str:
@@ -128,14 +131,13 @@ class Table:
     def __init__(self, shards: Iterable[Path]) -> None:
         self.damage = Damage()
         self._columns: dict[str, Column] = {}
-        self._origins: list[tuple[Path, int]] = []
+        self._origins: list[tuple[str, int]] = []
         self._rows = 0
         parser = RowParser()
-        with _no_collection():
-            for shard, records, _ in read(shards, parser, self.damage):
-                if records:
-                    self._extend(parser.fields, records)
-                    self._origins.append((shard, len(records)))
+        for shard, records, _ in read(shards, parser, self.damage):
+            if records:
+                self._extend(parser.fields, records)
+                self._origins.append((shard.stem, len(records)))
 
     def _extend(self, fields: dict[str, Any], records: list[Line]) -> None:
         values = zip(*map(msgspec.structs.astuple, records), strict=True)
@@ -151,17 +153,12 @@ class Table:
 
     def frame(self) -> pd.DataFrame:
         """Return a row a record, in the order of the shards, with the missing where a record has no such field."""
-        with _no_collection():
-            return pd.DataFrame({name: column.values() for name, column in self._columns.items()}, copy=False)
+        return pd.DataFrame({name: column.values() for name, column in self._columns.items()}, copy=False)
 
-    def places(self, planned: dict[str, int]) -> np.ndarray:
-        """Return the place of every record's trial in a plan, or the number of trials in it where it has none."""
-        return self._columns["trial_id"].looked_up(planned, len(planned))
-
-    @property
-    def shards(self) -> list[str]:
-        """The name of every record's shard."""
-        return [name for shard, n in self._origins for name in [shard.stem] * n]
+    def is_from(self, shards: Callable[[str], bool]) -> np.ndarray:
+        """Return whether every record is from one of some shards, which are told by their names."""
+        names, counts = zip(*self._origins, strict=True)
+        return np.repeat([shards(name) for name in names], counts)
 
 
 def _type_of(name: str, value: Any) -> Any:
@@ -176,7 +173,7 @@ def _decoded(value: bytes) -> Any:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Keep the garbage collector from looking, again and again, through millions of values that all stay."""
     enabled = gc.isenabled()
     gc.disable()

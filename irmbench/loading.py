@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from irmbench.agreement import disagreeing
-from irmbench.columns import Table
+from irmbench.columns import Table, no_collection
 from irmbench.errors import UserError
 from irmbench.provenance import planned_ids, run_of
 from irmbench.store import UNKNOWN, Store
@@ -45,7 +47,11 @@ def contents(*folders: Path) -> Contents:
     A folder that does not say what was asked for has all its trials asked for. Raises UserError where a folder holds no
     run, or records that only a newer version can read.
     """
-    found = [_asked_for(folder) for folder in folders]
+    with no_collection():
+        return _contents([_asked_for(folder) for folder in folders])
+
+
+def _contents(found: list[tuple[pd.DataFrame, str]]) -> Contents:
     rows = found[0][0] if len(found) == 1 else pd.concat([rows for rows, _ in found], ignore_index=True)
     notes = [damaged for _, damaged in found if damaged]
     if rows.empty:
@@ -71,18 +77,19 @@ def _asked_for(folder: Path) -> tuple[pd.DataFrame, str]:
     frame, planned = table.frame(), planned_ids(folder)
     if frame.empty or planned is None:
         return frame, damaged
-    place = table.places(planned)
+    place = np.fromiter(map(planned.get, frame["trial_id"], repeat(len(planned))), np.int64, len(frame))
     order = np.argsort(place, kind="stable")
-    kept = order[(place < len(planned))[order] | _copied_in(folder, table.shards)[order]]
-    return frame.take(kept).reset_index(drop=True), damaged
+    kept = (place < len(planned)) | table.is_from(_copied_in(folder))
+    return frame.take(order[kept[order]]).reset_index(drop=True), damaged
 
 
-def _copied_in(folder: Path, shards: list[str]) -> np.ndarray:
-    """Return whether each shard came into a folder after its last run started, and not by that run."""
+def _copied_in(folder: Path) -> Callable[[str], bool]:
+    """Return what tells whether a shard came into a folder after its last run started, and not by that run."""
     run = run_of(folder)
-    earlier, own = set(run.get("earlier_shards", shards)), run.get("run", "")
-    late = {shard: shard not in earlier and not shard.startswith(f"{own}-") for shard in set(shards)}
-    return np.fromiter(map(late.__getitem__, shards), bool, len(shards))
+    if "run" not in run:
+        return lambda shard: False
+    earlier, own = set(run["earlier_shards"]), f"{run['run']}-"
+    return lambda shard: shard not in earlier and not shard.startswith(own)
 
 
 def _nondeterminism(differing: list[str]) -> str:
@@ -94,7 +101,10 @@ def _nondeterminism(differing: list[str]) -> str:
 
 def _mixture(frame: pd.DataFrame) -> list[str]:
     """Say in one line by how many versions of the engine's code the records were made, where there are several."""
-    stamps = frame.get("made_by", pd.Series())
-    made = Counter(stamp.get("code", UNKNOWN) if isinstance(stamp, dict) else UNKNOWN for stamp in stamps)
+    stamps = frame["made_by"].tolist() if "made_by" in frame else []
+    by_object, made = dict(zip(map(id, stamps), stamps, strict=True)), Counter[str]()  # equal stamps are one object
+    for key, count in Counter(map(id, stamps)).items():
+        stamp = by_object[key]
+        made[stamp.get("code", UNKNOWN) if isinstance(stamp, dict) else UNKNOWN] += count
     by = ", ".join(f"{count:,} by {code}" for code, count in made.most_common())
     return [f"made by {len(made)} versions of irmbench's code: {by}"] if len(made) > 1 else []

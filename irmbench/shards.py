@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -22,7 +23,7 @@ from irmbench.errors import UserError, writing
 
 Record = dict[str, Any]
 SCHEMA = 1
-BLOCK = 2**18  # bytes read together: what is made of them stays in the processor's cache
+BLOCK = 2**17  # bytes read together: what is made of them stays in the processor's cache
 WRONG = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what decoding raises on what is no line
 
 
@@ -108,7 +109,7 @@ def read(
             records, events, wrong = parser.parse(block)
             if wrong:
                 (damage.garbage if block.endswith(b"\n") else damage.torn)[shard] += wrong
-            newest = max((record.schema for record in records), default=0)
+            newest = max(map(attrgetter("schema"), records), default=0)
             if newest > SCHEMA:
                 raise UserError(f"{shard}: written by a newer irmbench (record schema {newest}); upgrade")
             yield shard, records, events
@@ -116,19 +117,17 @@ def read(
 
 def _blocks(shard: Path) -> Iterator[bytes]:
     """Yield a shard's whole lines, many at a time, and then what follows its last line break."""
-    pending: list[bytes] = []
     try:
         with shard.open("rb") as file:
             while block := file.read(BLOCK):
+                block += file.readline()
                 end = block.rfind(b"\n") + 1
                 if end:
-                    yield b"".join([*pending, block[:end]])
-                    pending.clear()
-                pending.append(block[end:])
+                    yield block[:end]
+                if end < len(block):
+                    yield block[end:]
     except OSError as error:
         raise UserError(f"{shard}: cannot be read: {error.strerror}") from error
-    if rest := b"".join(pending):
-        yield rest
 
 
 class Writer:

@@ -76,8 +76,9 @@ class Store:
                 file.seek(0)
                 holder = file.read().decode(errors="replace") or "another process"
                 raise UserError(f"{self.folder}: {holder} is running in it; wait for its end, or choose another --out")
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
+            with writing(path):
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
             try:
                 yield
             finally:

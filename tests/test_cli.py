@@ -13,6 +13,7 @@ import pytest
 
 from irmbench import runner
 from irmbench.loading import Contents
+from irmbench.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = """
@@ -84,6 +85,10 @@ def asked(monkeypatch):
     return seen
 
 
+def records(folder):
+    return list(Store(folder / "out").records().values())
+
+
 RUN = ("run", "tiny.toml", "--workers", "1", "--out", "out")
 
 
@@ -137,6 +142,19 @@ def test_compare_prints_two_runs_side_by_side(call):
         assert said in shown
     rows = json.loads(call("compare", "out", "other", "--format", "json")[1])["rows"]
     assert [(row["method_label"], row["n"], row["verdict"]) for row in rows] == [("erm", 2, "same")]
+
+
+def test_run_and_show_tell_of_torn_lines_and_of_results_that_differ(call, folder):
+    call(*RUN)
+    shard = next((folder / "out" / "records").glob("*.jsonl"))
+    record = json.loads(next(line for line in shard.read_text().splitlines() if "coefficients" in line))
+    other = record | {"coefficients": [x + 1 for x in record["coefficients"]]}
+    shard.with_stem("copied").write_text(json.dumps(other) + '\n{"trial_id')
+    for command, expected in ((RUN, 1), (("show", "out"), 0)):
+        code, out, err = call(*command)
+        assert code == expected
+        assert f"nondeterminism: the same code gave 1 trials results that differ: {record['trial_id']}" in out + err
+        assert "1 torn last lines" in out + err
 
 
 def test_a_failed_trial_is_exit_code_1(call, write_plugin):
@@ -251,7 +269,7 @@ def test_show_of_a_run_without_records_says_so(refused, folder):
 
 def test_rerun_prints_the_record_beside_the_new_result(call, folder):
     call(*RUN)
-    record = json.loads(next((folder / "out" / "records").glob("*.jsonl")).read_text().splitlines()[0])
+    record = records(folder)[0]
     code, out, err = call("rerun", "out", record["trial_id"])
     assert (code, err) == (0, "")
     (first, stored), (second, now) = (line.split(maxsplit=1) for line in out.splitlines())
@@ -264,8 +282,7 @@ def test_rerun_prints_the_record_beside_the_new_result(call, folder):
 def test_rerunning_a_failure_is_exit_code_1(call, folder, write_plugin):
     write_plugin("methods", "breaking_rerun", BREAKING.format(name="BreakingRerun"))
     call(*RUN)
-    lines = next((folder / "out" / "records").glob("*.jsonl")).read_text().splitlines()
-    failed = next(r for r in map(json.loads, lines) if r["status"] == "failed")
+    failed = next(r for r in records(folder) if r["status"] == "failed")
     code, out, err = call("rerun", "out", failed["trial_id"])
     assert (code, err) == (1, "")
     assert "no luck" in out.splitlines()[1]

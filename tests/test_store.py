@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -423,3 +424,13 @@ def test_a_full_disk_keeps_what_is_done_and_the_store_resumes(small_disk):
     store.writer().write([record(name) for name in missing])
     assert len(done) > 3
     assert set(store.records()) == set(map(str, range(15))) | set(done)
+
+
+def test_a_full_disk_refuses_a_run_in_one_line(small_disk):
+    store = Store(small_disk / "run")
+    store.create()
+    with (small_disk / "filler").open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    with pytest.raises(UserError, match="No space left on device"), store.lock():
+        pass
