@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import gc
 import multiprocessing
 import os
 import signal
@@ -89,6 +90,7 @@ def _serve(pipe: Connection, parents: Connection, last_words: Any) -> None:
     end_with(os.getppid())
     faulthandler.enable(last_words)
     limits.last_words = last_words
+    gc.freeze()  # what is loaded is no garbage: a collection that looks at all of PyTorch takes as long as many trials
     while True:
         try:
             call, args = pipe.recv()

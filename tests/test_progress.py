@@ -1,5 +1,6 @@
 """Progress is of work, not of trials, so that the time left is that of what is left."""
 
+import contextlib
 import io
 
 import pytest
@@ -15,13 +16,20 @@ def clock(monkeypatch):
     """Seconds that pass when a test says so."""
     now = [0.0]
     monkeypatch.setattr("tqdm.std.time", lambda: now[0])
-    monkeypatch.setattr("sys.stderr", terminal := io.StringIO())
-    terminal.isatty = lambda: True
     return now
 
 
+@contextlib.contextmanager
+def on_a_terminal(number):
+    """Progress of a number of trials, as a terminal shows it."""
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    with contextlib.redirect_stderr(terminal), Progress(number) as progress:
+        yield progress
+
+
 def test_the_time_left_follows_from_the_rate_of_work_since_planning(clock):
-    with Progress(trials=1_000) as progress:
+    with on_a_terminal(1_000) as progress:
         clock[0] = 60  # planning
         progress.plan(100.0)
         clock[0] = 70
@@ -33,7 +41,7 @@ def test_the_time_left_follows_from_the_rate_of_work_since_planning(clock):
 
 
 def test_work_that_is_planned_later_adds_to_what_is_left(clock):
-    with Progress(trials=10) as progress:
+    with on_a_terminal(10) as progress:
         progress.plan(50.0)
         clock[0] = 10
         progress.advance(50.0)
