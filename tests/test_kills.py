@@ -138,9 +138,9 @@ class Killer(threading.Thread):
     def run(self):
         while self.killed < KILLS and not self.over:
             time.sleep(self._rng.uniform(0.02, 0.1))
-            workers = [child for child in psutil.Process().children() if "popen_loky" in " ".join(child.cmdline())]
-            runners = [runner for worker in workers for runner in worker.children()]
-            if runners:
-                with contextlib.suppress(psutil.NoSuchProcess):
+            with contextlib.suppress(psutil.Error):  # of a process that ended meanwhile
+                workers = [child for child in psutil.Process().children() if "popen_loky" in " ".join(child.cmdline())]
+                runners = [runner for worker in workers for runner in worker.children()]
+                if runners:
                     self._rng.choice(workers if self.killed % 10 == 5 else runners).kill()
-                self.killed += 1
+                    self.killed += 1
