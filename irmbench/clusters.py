@@ -41,7 +41,7 @@ def dask_pool(address: str, workers: int, call: Callable[[Task], Done]) -> Itera
                     n_workers=workers,
                     threads_per_worker=1,
                     memory_limit=None,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",  # a port that is free: another cluster's is no concern of this one
                     silence_logs=logging.CRITICAL,
                 )
                 client = stack.enter_context(Client(stack.enter_context(cluster)))

@@ -78,7 +78,7 @@ def cluster(tmp_path):
     """The address of a scheduler on loopback, and its two worker processes."""
     file = tmp_path / "scheduler.json"
     options = ["--scheduler-file", str(file), "--no-dashboard"]
-    scheduler = ["dask_scheduler", *options, "--host", "127.0.0.1", "--port", "0"]
+    scheduler = ["dask_scheduler", *options, "--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0"]
     worker = ["dask_worker", *options, "--no-nanny", "--nthreads", "1", "--local-directory", str(tmp_path)]
     with contextlib.ExitStack() as stack:
         processes = [stack.enter_context(started(tmp_path, command)) for command in (scheduler, worker, worker)]

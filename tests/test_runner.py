@@ -421,7 +421,7 @@ def test_a_crash_between_any_two_files_leaves_a_folder_that_resumes(out, tmp_pat
     resumed = run(out)
     same_numbers(resumed.records, whole.records)
     assert list(resumed.contents.frame["trial_id"]) == list(whole.contents.frame["trial_id"])
-    assert not {file.name for file in out.iterdir()} - {"run.json", "planned.json", "records"}
+    assert not {file.name for file in out.iterdir()} - {"run.json", "planned.json", "records", "report.html"}
 
 
 def test_records_of_a_newer_schema_stop_a_run_before_it_writes(out):
