@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -58,6 +59,10 @@ def make_run(folder: Path, trials: list[dict[str, Any]], **run: Any) -> Path:
     suite = parse(SUITE.format(description=json.dumps(MARKUP)[1:-1]))
     told = {"suite": msgspec.to_builtins(suite), "planned_trials": len(trials), "command": f"run it {MARKUP}"} | run
     (folder / "run.json").write_text(json.dumps(told))
-    vector = {"svg": plots_style.FORMATS["svg"]}  # all that a report holds: others take most of the time
-    with patch.dict(plots_style.FORMATS, vector, clear=True):
+    with only_svg():
         return report.rebuild(folder)
+
+
+def only_svg() -> AbstractContextManager[Any]:
+    """Return the context in which figures are drawn as SVG alone, which a report holds; others take longer."""
+    return patch.dict(plots_style.FORMATS, {"svg": plots_style.FORMATS["svg"]}, clear=True)

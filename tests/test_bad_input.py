@@ -376,7 +376,6 @@ def test_a_broken_plugin(refused, place, monkeypatch, plugin, command):
 CALLS = {
     "a suite that is a number": (lambda: irmbench.run(5), "unknown suite '5'"),
     "no suite": (lambda: irmbench.run(""), "unknown suite ''"),
-    "a misspelt option": (lambda: irmbench.run("tiny.toml", sedes=3), "Did you mean 'seeds'?"),
     "seeds in words": (lambda: irmbench.run("tiny.toml", seeds="three"), "seeds"),
     "half a seed": (lambda: irmbench.run("tiny.toml", seeds=1.5), "seeds"),
     "no seeds": (lambda: irmbench.run("tiny.toml", seeds=0), "seeds"),

@@ -323,7 +323,7 @@ def start_writer(folder, count):
 def test_a_writer_killed_at_random_instants_loses_nothing_and_doubles_nothing(tmp_path):
     chance, acknowledged, kills = random.Random(0), [], 0
     for delay in [chance.uniform(0, 0.1) for _ in range(8)] + [60]:
-        process = start_writer(tmp_path, 900)
+        process = start_writer(tmp_path, 3000)
         begun = process.stdout.readline()  # so that it dies while it writes, not while it starts
         try:
             process.wait(delay)
@@ -335,7 +335,7 @@ def test_a_writer_killed_at_random_instants_loses_nothing_and_doubles_nothing(tm
         acknowledged += (begun + out.rpartition("\n")[0]).split()
     written = Counter(r.trial_id for _, records, _ in read(Store(tmp_path).shards(), Parser(Line)) for r in records)
     assert kills >= 3
-    assert set(written) == set(map(str, range(900)))
+    assert set(written) == set(map(str, range(3000)))
     assert set(written.values()) == {1}
     assert set(acknowledged) <= set(written)
     assert not damage(Store(tmp_path)).garbage
