@@ -226,7 +226,10 @@ def repository(tmp_path):
 def test_a_slowdown_of_a_quarter_is_called_a_regression(repository):
     kernel = repository / "irmbench" / "penalty.py"
     kernel.write_text(kernel.read_text() + SLOWER)
-    assert check(repository).returncode == 1
+    codes = [check(repository).returncode]
+    while codes[-1] == 3 and len(codes) < 5:  # inconclusive, as a busy machine is: then one measures again
+        codes.append(check(repository).returncode)
+    assert codes[-1] == 1, codes
 
 
 @pytest.mark.slow
