@@ -5,6 +5,7 @@ Only what a command needs is imported, inside it: ``--help`` and ``list`` load n
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import sys
 from enum import StrEnum
@@ -229,6 +230,8 @@ def _names(option: str, text: str) -> tuple[str, ...]:
 
 def main() -> None:
     """Run the command line; every error of usage or input is one line on stderr and exit code 2."""
+    if sys.__stderr__ is not None:
+        faulthandler.enable(sys.__stderr__)  # a plugin that crashes when it is imported is named
     try:
         code = app(standalone_mode=False) or 0
         sys.stdout.flush()

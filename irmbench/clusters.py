@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from multiprocessing import resource_tracker
 from typing import Any
 
+from irmbench import plugins
 from irmbench.errors import UserError
 from irmbench.execution import Done
-from irmbench.executors import Pool, uninterrupted
+from irmbench.executors import Pool, run_with
 from irmbench.planning import Task
+from irmbench.processes import uninterrupted
 
 PATIENCE = 10  # seconds for a scheduler to answer
 
 
 @contextmanager
-def dask_pool(address: str, workers: int, call: Callable[[Task], Done]) -> Iterator[Pool]:
+def dask_pool(address: str, workers: int) -> Iterator[Pool]:
     """Yield a pool on a running scheduler, or without an address on as many workers of a cluster on this machine.
 
     As many tasks are under way as there are worker processes. Raises UserError where Dask is missing or silent.
@@ -47,7 +51,16 @@ def dask_pool(address: str, workers: int, call: Callable[[Task], Done]) -> Itera
                 client = stack.enter_context(Client(stack.enter_context(cluster)))
         executor = client.get_executor(pure=False)
         stack.callback(executor.shutdown, wait=False)  # what is under way when a run is interrupted has no end
-        yield Pool(executor, call, _Width(client), (KilledWorker,), _epitaph)
+        yield Pool(executor, partial(_in_turn, plugins.users_roots()), _Width(client), (KilledWorker,), _epitaph)
+
+
+def _in_turn(roots: list[str], task: Task) -> Done:
+    """Run a task in a Dask worker, one at a time: limits and threads are a process's."""
+    with _turn:
+        return run_with(roots, task)
+
+
+_turn = threading.Lock()
 
 
 class _Width:

@@ -1,4 +1,4 @@
-"""Records as a table, a million of them in seconds: columns are built block by block, equal values are held once.
+"""Records as a table: columns are built block by block, equal values are held once.
 
 The decoder is told which fields there are and of which type, as learnt from the lines that it first refuses.
 """
@@ -8,16 +8,16 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pandas as pd
 
-from irmbench.shards import WRONG, Damage, Line, Parser, Record, read
+from irmbench.shards import WRONG, Damage, Line, Parser, Part, Record, read
 
 MISSING = float("nan")  # what a record does not hold
 REPEATED = ("plugins", "truth", "causal")  # lists that many records have in common
@@ -125,21 +125,49 @@ class Column:
         return np.fromiter(map(_decoded, self._codes), object, len(self._codes))
 
 
+@dataclass(frozen=True)
+class Rows:
+    """The records of shards.
+
+    Attributes:
+        frame: a row a record, in the order of the shards, with the missing where a record has no such field.
+        origins: the names of the shards, each with how many of the next rows are from it.
+        damage: what is wrong with other lines.
+
+    """
+
+    frame: pd.DataFrame
+    origins: list[tuple[str, int]]
+    damage: Damage
+
+    def are_from(self, shards: Callable[[str], bool]) -> np.ndarray:
+        """Return whether every row is from one of some shards, which are told by their names."""
+        names, counts = zip(*self.origins, strict=True)
+        return np.repeat([shards(name) for name in names], counts)
+
+
+def rows(parts: Iterable[Part]) -> Rows:
+    """Return the records that are in parts of shards."""
+    damage, parser, table = Damage(), RowParser(), Table()
+    origins = []
+    with no_collection():
+        for shard, records, _ in read(parts, parser, damage):
+            table.extend(parser.fields, records)
+            origins.append((shard.stem, len(records)))
+        return Rows(table.frame(), origins, damage)
+
+
 class Table:
-    """All records that are in shards, and what is wrong with other lines in them."""
+    """Columns of records, which are appended many at a time."""
 
-    def __init__(self, shards: Iterable[Path]) -> None:
-        self.damage = Damage()
+    def __init__(self) -> None:
         self._columns: dict[str, Column] = {}
-        self._origins: list[tuple[str, int]] = []
         self._rows = 0
-        parser = RowParser()
-        for shard, records, _ in read(shards, parser, self.damage):
-            if records:
-                self._extend(parser.fields, records)
-                self._origins.append((shard.stem, len(records)))
 
-    def _extend(self, fields: dict[str, Any], records: list[Line]) -> None:
+    def extend(self, fields: dict[str, Any], records: list[Line]) -> None:
+        """Append records that have such fields."""
+        if not records:
+            return
         values = zip(*map(msgspec.structs.astuple, records), strict=True)
         for (name, of), column in zip(fields.items(), values, strict=True):
             if of is None:
@@ -152,13 +180,8 @@ class Table:
         self._rows += len(records)
 
     def frame(self) -> pd.DataFrame:
-        """Return a row a record, in the order of the shards, with the missing where a record has no such field."""
+        """Return a row a record, with the missing where a record has no such field."""
         return pd.DataFrame({name: column.values() for name, column in self._columns.items()}, copy=False)
-
-    def is_from(self, shards: Callable[[str], bool]) -> np.ndarray:
-        """Return whether every record is from one of some shards, which are told by their names."""
-        names, counts = zip(*self._origins, strict=True)
-        return np.repeat([shards(name) for name in names], counts)
 
 
 def _type_of(name: str, value: Any) -> Any:

@@ -1,11 +1,9 @@
-"""Where tasks run: in this process, in worker processes, or on a Dask cluster, all with the face of an Executor."""
+"""Where tasks run: in this process or in worker processes, both with the face of an Executor."""
 
 from __future__ import annotations
 
 import os
 import re
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
@@ -18,13 +16,10 @@ from loky import ProcessPoolExecutor
 
 import irmbench
 from irmbench import execution, plugins
-from irmbench.errors import UserError, suggest
 from irmbench.execution import Done
-from irmbench.limits import Limits
 from irmbench.planning import Task
-from irmbench.runners import Runner, RunnerDiedError, cause, end_with
-
-EXECUTORS = ("loky", "dask")
+from irmbench.processes import cause, end_with, uninterrupted
+from irmbench.runners import Runner, RunnerDiedError
 
 
 @dataclass(frozen=True)
@@ -51,29 +46,17 @@ class Pool:
         return self.executor.submit(self.call, task)
 
 
-def check_name(executor: str) -> None:
-    """Raise UserError unless ``open_pool`` knows an executor of this name."""
-    name, _, address = executor.partition(":")
-    if name not in EXECUTORS or (address and name != "dask"):
-        raise UserError(f"--executor {executor}: expected loky, dask or dask:ADDRESS.{suggest(name, EXECUTORS)}")
+def serial_pool() -> Pool:
+    """Return a pool of this process alone."""
+    return Pool(SerialExecutor(), execution.run, lambda: 1)
 
 
 @contextmanager
-def open_pool(executor: str, workers: int | None, most: int, limits: Limits, device: str) -> Iterator[Pool]:
-    """Yield the pool that an option names, ``loky``, ``dask`` or ``dask:ADDRESS``, of no more workers than ``most``."""
-    name, _, address = executor.partition(":")
-    count = min(workers or (1 if device == "cuda" else cores()), most)
-    if name == "dask":
-        from irmbench.clusters import dask_pool  # an optional dependency
-
-        with dask_pool(address, count, partial(in_dask, plugins.users_roots())) as pool:
-            yield pool
-    elif workers_wanted(workers, limits, device):
-        with Workers(count) as processes:
-            call = partial(in_runner, plugins.users_roots())
-            yield Pool(processes, call, lambda: count, (BrokenExecutor,), _epitaph)
-    else:
-        yield Pool(SerialExecutor(), execution.run, lambda: 1)
+def worker_pool(workers: int) -> Iterator[Pool]:
+    """Yield a pool of so many worker processes."""
+    with Workers(workers) as processes:
+        call = partial(_in_runner, plugins.users_roots())
+        yield Pool(processes, call, lambda: workers, (BrokenExecutor,), _epitaph)
 
 
 def _epitaph(error: Exception) -> str:
@@ -138,23 +121,16 @@ class _Slot:
             self._pool.submit(prepare)  # so that the process starts now
 
 
-def in_dask(roots: list[str], task: Task) -> Done:
-    """Run a task in a Dask worker, one at a time: limits and threads are a process's."""
-    with _turn:
-        return _run(roots, task)
-
-
-def in_runner(roots: list[str], task: Task) -> Done:
+def _in_runner(roots: list[str], task: Task) -> Done:
     """Run a task in a child of a worker process."""
-    done: Done = runner()(_run, roots, task)
+    done: Done = _runner()(run_with, roots, task)
     return done
 
 
-_turn = threading.Lock()
-runner = cache(Runner)  # of this process
+_runner = cache(Runner)  # of this process
 
 
-def _run(roots: list[str], task: Task) -> Done:
+def run_with(roots: list[str], task: Task) -> Done:
     """Run a task in a process that may lack some of the folders of plugins."""
     irmbench.__path__ += [root for root in roots if root not in irmbench.__path__ and os.path.isdir(root)]
     torch.set_num_threads(1)
@@ -163,23 +139,3 @@ def _run(roots: list[str], task: Task) -> Done:
 
 def prepare() -> None:
     """Load what tasks need: with this module it is."""
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold interrupts back; processes that are started meanwhile never have one."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def workers_wanted(workers: int | None, limits: Limits, device: str) -> bool:
-    """Whether tasks run in processes of their own: always, but for a single worker without limits."""
-    return bool(limits) or (workers or (1 if device == "cuda" else cores())) > 1
-
-
-def cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -58,8 +58,13 @@ def leaderboard_view(frame: pd.DataFrame) -> View:
 def _label(row: dict[Any, Any]) -> Cell:
     if not row["solved_by"]:
         return Cell(row["method_label"])
-    milliseconds = 1e3 * row["seconds"]
-    return Cell(f"{row['method_label']} ({row['solved_by']}, {milliseconds:.{0 if milliseconds >= 1 else 1}f} ms)")
+    return Cell(f"{row['method_label']} ({row['solved_by']}, {_duration(row['seconds'])})")
+
+
+def _duration(seconds: float) -> str:
+    if seconds >= 10:
+        return f"{seconds:,.0f} s"
+    return f"{1e3 * seconds:.{0 if seconds >= 1e-3 else 1}f} ms"
 
 
 def _rank(row: dict[Any, Any]) -> Cell:

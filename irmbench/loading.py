@@ -12,12 +12,17 @@ import numpy as np
 import pandas as pd
 
 from irmbench.agreement import disagreeing
-from irmbench.columns import Table, no_collection
+from irmbench.columns import no_collection
 from irmbench.errors import UserError
 from irmbench.provenance import planned_ids, run_of
+from irmbench.reading import records
 from irmbench.store import UNKNOWN, Store
 
 NAMED = 3  # trials that a sentence names
+NEEDED = [  # of a record: what tables tell trials apart by
+    *("dataset", "dataset_params", "dataset_label", "data_seed", "assumption_class", "method", "method_params"),
+    *("method_label", "family", "draw", "solver", "solver_params", "solved_by"),
+]
 
 
 @dataclass(frozen=True)
@@ -66,21 +71,31 @@ def trials_of(folder: Path) -> Contents:
     """Return the trials of a folder's last run; raises UserError also where there are none yet."""
     found = contents(folder)
     if found.frame.empty:
-        raise UserError(f"{folder}: the run has no records yet")
+        raise UserError("; ".join([f"{folder}: the run has no records yet", *found.problems]))
     return found
 
 
 def _asked_for(folder: Path) -> tuple[pd.DataFrame, str]:
     """Return a row a record of the trials that were asked for, in their order, and what is damaged."""
-    table = Table(Store(folder).shards())
-    damaged = f"{folder}: {table.damage}" if str(table.damage) else ""
-    frame, planned = table.frame(), planned_ids(folder)
-    if frame.empty or planned is None:
-        return frame, damaged
+    found = records(Store(folder).shards())
+    frame, planned = found.frame, planned_ids(folder)
+    if frame.empty:
+        return frame, _damaged(folder, str(found.damage), 0)
+    lacking = frame.reindex(columns=NEEDED).isna().any(axis=1).to_numpy()
+    damaged = _damaged(folder, str(found.damage), lacking.sum())
+    if planned is None:
+        return frame[~lacking].reset_index(drop=True) if lacking.any() else frame, damaged
     place = np.fromiter(map(planned.get, frame["trial_id"], repeat(len(planned))), np.int64, len(frame))
     order = np.argsort(place, kind="stable")
-    kept = (place < len(planned)) | table.is_from(_copied_in(folder))
+    kept = ((place < len(planned)) | found.are_from(_copied_in(folder))) & ~lacking
     return frame.take(order[kept[order]]).reset_index(drop=True), damaged
+
+
+def _damaged(folder: Path, lines: str, lacking: int) -> str:
+    """Say what of a folder's records is passed over."""
+    without = f"records that lack what `irmbench run` records, passed over: {lacking:,}" if lacking else ""
+    said = "; ".join(filter(None, [lines, without]))
+    return f"{folder}: {said}" if said else ""
 
 
 def _copied_in(folder: Path) -> Callable[[str], bool]:

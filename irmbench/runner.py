@@ -16,10 +16,10 @@ from irmbench.changes import Changes, change
 from irmbench.dispatch import Dispatcher
 from irmbench.errors import UserError
 from irmbench.execution import digests, run_job, screen
-from irmbench.executors import check_name, open_pool
 from irmbench.limits import NO_LIMITS, Limits
 from irmbench.loading import Contents, contents
 from irmbench.planning import Job, Survey
+from irmbench.pools import check_executor, open_pool
 from irmbench.progress import Progress
 from irmbench.reasons import reason
 from irmbench.store import Head, Record, Store
@@ -101,7 +101,7 @@ def run_suite(suite: Suite, options: Options) -> Summary:
     started = time.perf_counter()
     _check_device(options.device)
     options.limits.check(options.device)
-    check_name(options.executor)
+    check_executor(options.executor, options.workers)
     suite = change(suite, options.changes)
     planned = trials(suite)
     store = Store(options.out or Path("results", suite.name))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import gc
 import multiprocessing
 import os
-import signal
-import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
@@ -16,8 +13,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from irmbench import limits
+from irmbench.processes import cause, end_with
 
-PR_SET_PDEATHSIG = 1  # of prctl(2)
 WORDS = 4000  # characters of where a process was when it died
 
 
@@ -63,25 +60,6 @@ class Runner:
         words = self._last_words.read().decode(errors="replace")
         where = words.partition("Extension modules")[0].strip()[:WORDS]
         return f"{where}\n{cause(code, words)}".strip()
-
-
-def cause(code: int | None, words: str = "") -> str:
-    """Return in words what a process died of, from its exit code, or minus a signal, and what it said in the end."""
-    if code == 1 and words.startswith("Timeout"):
-        return "it took longer than the time limit"
-    if code is None or code >= 0:
-        return "its process ended" + ("" if code is None else f" with exit code {code}")
-    hint = ", as the system does where memory is short" if -code == signal.SIGKILL else ""
-    return f"its process was killed by {signal.Signals(-code).name}{hint}"
-
-
-def end_with(parent: int) -> None:
-    """See that this process ends when its parent is killed, and has no interrupts, which are the parent's to handle."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _serve(pipe: Connection, parents: Connection, last_words: Any) -> None:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -42,6 +43,14 @@ class Line(msgspec.Struct, gc=False):
 
 
 AnyLine = TypeVar("AnyLine", bound=Line)
+
+
+class Part(NamedTuple):
+    """The lines of a shard that begin between two of its bytes."""
+
+    shard: Path
+    start: int = 0
+    stop: int = sys.maxsize
 
 
 @dataclass
@@ -100,12 +109,13 @@ class Parser(Generic[AnyLine]):
 
 
 def read(
-    shards: Iterable[Path], parser: Parser[AnyLine], damage: Damage | None = None
+    parts: Iterable[Part], parser: Parser[AnyLine], damage: Damage | None = None
 ) -> Iterator[tuple[Path, list[AnyLine], list[AnyLine]]]:
     """Yield shards with records and events that are in them, block by block; UserError on those of a newer schema."""
     damage = damage or Damage()
-    for shard in shards:
-        for block in _blocks(shard):
+    for part in parts:
+        shard = part.shard
+        for block in _blocks(part):
             records, events, wrong = parser.parse(block)
             if wrong:
                 (damage.garbage if block.endswith(b"\n") else damage.torn)[shard] += wrong
@@ -115,17 +125,27 @@ def read(
             yield shard, records, events
 
 
-def _blocks(shard: Path) -> Iterator[bytes]:
-    """Yield a shard's whole lines, many at a time, and then what follows its last line break."""
-    try:
-        with shard.open("rb") as file:
-            while block := file.read(BLOCK):
+def _blocks(part: Part) -> Iterator[bytes]:
+    """Yield a part's whole lines, many at a time, and then what follows its shard's last line break."""
+    with reading(part.shard), part.shard.open("rb") as file:
+        if part.start:
+            file.seek(part.start - 1)
+            file.readline()  # it began before
+        while block := file.read(min(BLOCK, max(0, part.stop - file.tell()))):
+            if not block.endswith(b"\n"):
                 block += file.readline()
-                end = block.rfind(b"\n") + 1
-                if end:
-                    yield block[:end]
-                if end < len(block):
-                    yield block[end:]
+            end = block.rfind(b"\n") + 1
+            if end:
+                yield block[:end]
+            if end < len(block):
+                yield block[end:]
+
+
+@contextmanager
+def reading(shard: Path) -> Iterator[None]:
+    """Turn an OSError into a UserError."""
+    try:
+        yield
     except OSError as error:
         raise UserError(f"{shard}: cannot be read: {error.strerror}") from error
 

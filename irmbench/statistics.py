@@ -49,7 +49,8 @@ def mean_interval(values: Array, seed: int = 0) -> Estimate:
     n = len(values)
     if n < 2:
         return Estimate(float(values.mean()) if n else np.nan, np.nan, np.nan, n)
-    resampled = values[np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))].mean(1)
+    rng = np.random.default_rng(seed)
+    resampled = np.concatenate([values[rng.integers(n, size=(times, n))].mean(1) for times in _blocks(n)])
     low, high = np.quantile(resampled, QUANTILES)
     return Estimate(float(values.mean()), float(low), float(high), n)
 
@@ -92,11 +93,16 @@ def stratified_interval(strata: Sequence[Array], statistic: Statistic, seed: int
     if min(map(len, strata)) < 2:
         return Interval(value, np.nan, np.nan)
     rng = np.random.default_rng(seed)
-    blocks = np.array_split(np.arange(RESAMPLES), 1 + RESAMPLES * sum(stratum.size for stratum in strata) // BLOCK)
-    resampled = np.concatenate([statistic(_resample(strata, len(block), rng)) for block in blocks])
+    blocks = _blocks(sum(stratum.size for stratum in strata))
+    resampled = np.concatenate([statistic(_resample(strata, times, rng)) for times in blocks])
     # A resample's own value, not one between two of them: one of the two may be infinite.
     low, high = np.quantile(resampled, QUANTILES, method="inverted_cdf")
     return Interval(value, float(low), float(high))
+
+
+def _blocks(scores: int) -> list[int]:
+    """Return how many resamples of so many scores to make at a time, to have ``RESAMPLES``."""
+    return [len(block) for block in np.array_split(np.arange(RESAMPLES), 1 + RESAMPLES * scores // BLOCK)]
 
 
 def _resample(strata: Sequence[Array], times: int, rng: np.random.Generator) -> Array:

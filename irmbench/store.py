@@ -21,7 +21,7 @@ from typing import TypeVar
 import msgspec
 
 from irmbench.errors import UserError, writing
-from irmbench.shards import SCHEMA, AnyLine, Line, Parser, Record, Writer, read
+from irmbench.shards import SCHEMA, AnyLine, Line, Parser, Part, Record, Writer, read
 
 __all__ = ["SCHEMA", "UNKNOWN", "Head", "Record", "Store", "Writer", "write_whole"]
 
@@ -57,6 +57,8 @@ class Store:
             self._records.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{self.folder}: cannot be written to: {error.strerror}") from error
+        except ValueError as error:
+            raise UserError(f"{str(self.folder)!r}: cannot name a folder: {error}") from error
 
     def clear(self) -> None:
         """Delete the records, and nothing else."""
@@ -103,12 +105,12 @@ class Store:
 
     def deaths(self) -> Counter[str]:
         """Return how often the process that ran a trial died, by the trial's id."""
-        events = (event for _, _, events in read(self.shards(), Parser(Line)) for event in events)
+        events = (event for _, _, events in read(map(Part, self.shards()), Parser(Line)) for event in events)
         return Counter(trial for event in events if event.event == "death" for trial in event.trials)
 
     def _last(self, parser: Parser[AnyLine], made_of: Callable[[AnyLine], Made]) -> dict[str, Made]:
         found: dict[str, tuple[str, Made]] = {}
-        for _, records, _ in read(self.shards(), parser):
+        for _, records, _ in read(map(Part, self.shards()), parser):
             for record in records:
                 known = found.get(record.trial_id)
                 if known is None or known[0] <= record.finished:

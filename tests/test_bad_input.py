@@ -450,3 +450,14 @@ def test_output_that_cannot_be_printed_is_told_on_one_line(tmp_path, arguments):
         )
     assert done.returncode == 2
     assert done.stderr == "irmbench: output cannot be written: No space left on device\n"
+
+
+def test_a_plugin_that_crashes_when_it_is_imported_is_named(tmp_path):
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "methods" / "crashes.py").write_text("import ctypes\n\nctypes.string_at(0)\n")
+    command = [sys.executable, "-m", "irmbench", "run", "quick", "--methods", "crashes"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "IRMBENCH_PATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode < 0
+    assert 'crashes.py", line 3 in <module>' in done.stderr
+    assert not (tmp_path / "results").exists()

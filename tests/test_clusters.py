@@ -41,20 +41,21 @@ class {name}(Method):
         time.sleep(0.2)
         return torch.linalg.solve(moments.gram.mean(0), moments.cross.mean(0))
 '''
-DEADLY = '''"""A method that ends its process."""
+DEADLY = '''"""A method that its process does not survive."""
 
 import os
+import time
 from dataclasses import dataclass
 
 from irmbench.interface import Method
 
 
 @dataclass(frozen=True)
-class EndsItsWorker(Method):
+class {name}(Method):
     """A method."""
 
     def fit(self, moments):
-        os._exit(1)
+        {body}
 '''
 SUITE = """
 name = "cluster"
@@ -157,12 +158,22 @@ def test_numbers_are_the_same_in_one_process_in_two_workers_and_on_dask(tmp_path
         assert_same_table(run(tmp_path / executor, methods, workers=2, executor=executor), alone)
 
 
-def test_on_dask_too_a_plugin_that_ends_its_process_costs_its_own_trials(tmp_path, write_plugin, monkeypatch):
+def test_on_dask_too_what_ends_or_never_ends_costs_its_own_trials(tmp_path, write_plugin, monkeypatch):
     monkeypatch.setattr(dispatch, "DEATHS", 1)
-    write_plugin("methods", "ends_its_worker", DEADLY)
-    summary = run(tmp_path / "run", '"ends_its_worker", "erm"', 1, executor="dask", workers=1)
-    assert {(r["method"], r["status"]) for r in summary.records} == {("ends_its_worker", "failed"), ("erm", "ok")}
+    write_plugin("methods", "ends_its_worker", DEADLY.format(name="EndsItsWorker", body="os._exit(1)"))
+    write_plugin("methods", "never_ends", DEADLY.format(name="NeverEnds", body="time.sleep(1e6)"))
+    methods, limits = '"ends_its_worker", "never_ends", "erm"', Limits(seconds=3)
+    summary = run(tmp_path / "run", methods, 1, executor="dask", workers=1, limits=limits)
+    expected = {"ends_its_worker": "failed", "never_ends": "failed", "erm": "ok"}
+    frame = summary.contents.frame
+    assert dict(zip(frame["method"], frame["status"], strict=True)) == expected
     assert "its Dask worker died" in str(summary)
+
+
+def test_workers_of_a_cluster_that_runs_cannot_be_chosen(tmp_path):
+    with pytest.raises(UserError, match="--workers 2: a cluster that runs has the workers it has"):
+        run(tmp_path / "run", '"erm"', executor="dask:tcp://127.0.0.1:9", workers=2)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_scheduler_that_does_not_answer_is_a_line(tmp_path, monkeypatch):
@@ -183,7 +194,7 @@ def test_without_dask_a_line_says_how_to_have_it(tmp_path, monkeypatch):
         run(tmp_path / "run", '"erm"', executor="dask")
 
 
-@pytest.mark.parametrize("executor", ["locky", "loky:x", "", "ray"])
+@pytest.mark.parametrize("executor", ["locky", "loky:x", "", "ray", "dask:"])
 def test_an_unknown_executor_is_refused_before_anything_is_made(tmp_path, executor):
     with pytest.raises(UserError, match="expected loky, dask or dask:ADDRESS"):
         run(tmp_path / "run", '"erm"', executor=executor, limits=Limits())

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irmbench.columns import Table
+from irmbench.columns import rows
+from irmbench.shards import Part
 from irmbench.store import SCHEMA, Store
 
 scalars = st.one_of(
@@ -32,7 +33,7 @@ def table(folder, records, shards=1):
     store.create()
     for shard in range(shards):
         store.writer().write(records[shard::shards])
-    return Table(store.shards())
+    return rows(map(Part, store.shards()))
 
 
 def same(found, expected):
@@ -47,7 +48,7 @@ def test_any_records_are_read_back_in_their_order(tmp_path_factory, of):
     store.create()
     store.writer().write(written)
     assert list(store.records().values()) == written
-    frame = Table(store.shards()).frame()
+    frame = rows(map(Part, store.shards())).frame
     for row, record in zip(frame.to_dict("records"), written, strict=True):
         for key, value in record.items():
             assert row[key] == value or pd.isna(row[key]) == (value is None)
@@ -65,7 +66,7 @@ def test_any_records_are_read_back_in_their_order(tmp_path_factory, of):
 def test_a_column_is_what_pandas_makes_of_it(tmp_path, column, missing):
     of = [{"x": value} for value in column]
     written = as_records([{}, *of] if missing == "first" else [*of, {}] if missing == "last" else of)
-    same(table(tmp_path, written).frame(), written)
+    same(table(tmp_path, written).frame, written)
 
 
 def test_fields_and_types_that_come_late_are_read(tmp_path, monkeypatch):
@@ -74,11 +75,11 @@ def test_fields_and_types_that_come_late_are_read(tmp_path, monkeypatch):
         [{"x": 1, "y": "a"}] * 5 + [{"x": 0.5, "y": "b", "z": [1]}] * 5 + [{"x": None, "y": 3, "made_by": {"k": 1}}] * 5
     )
     written = as_records(of)
-    same(table(tmp_path, written).frame(), pd.DataFrame(written).to_dict("list"))
+    same(table(tmp_path, written).frame, pd.DataFrame(written).to_dict("list"))
 
 
 def test_equal_parameters_are_one_object(tmp_path):
-    found = table(tmp_path, as_records([{"made_by": {"code": "a"}, "truth": [1.0, 0.0]}] * 3)).frame()
+    found = table(tmp_path, as_records([{"made_by": {"code": "a"}, "truth": [1.0, 0.0]}] * 3)).frame
     assert len({id(value) for value in found["made_by"]}) == len({id(value) for value in found["truth"]}) == 1
 
 
@@ -86,7 +87,7 @@ def test_every_record_names_its_shard(tmp_path):
     records = as_records([{}] * 5)
     found = table(tmp_path, records, shards=2)
     first, _ = sorted((tmp_path / "records").iterdir())
-    of = dict(zip(found.frame()["trial_id"], found.is_from(lambda name: name == first.stem), strict=True))
+    of = dict(zip(found.frame["trial_id"], found.are_from(lambda name: name == first.stem), strict=True))
     assert of["0"] == of["2"] == of["4"] != of["1"] == of["3"]
 
 
@@ -94,7 +95,7 @@ def test_lines_that_are_no_records_leave_no_column(tmp_path):
     found = table(tmp_path, as_records([{"x": 1}]))
     (shard,) = (tmp_path / "records").glob("*.jsonl")
     shard.write_bytes(b'{"a": 1}\n' + shard.read_bytes() + msgspec.json.encode({"event": "start", "trials": ["b"]}))
-    found = Table([shard])
-    assert "a" not in found.frame()
-    assert "event" not in found.frame()
+    found = rows([Part(shard)])
+    assert "a" not in found.frame
+    assert "event" not in found.frame
     assert found.damage.garbage == {shard: 1}

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from irmbench import provenance
-from irmbench.loading import contents
+from irmbench.loading import NEEDED, contents
 from irmbench.store import SCHEMA, Store
 from irmbench.suite import parse
 
@@ -16,11 +16,12 @@ MADE_BY = {"code": "one", "torch": "2"}
 
 def record(trial_id, second=0, **more):
     own = {
-        "solved_by": "closed form",
         "device": "cpu",
         "plugins": ["p"],
         "made_by": MADE_BY,
         "coefficients": [1.0, 2.0],
+        **dict.fromkeys(NEEDED, "x"),
+        "solved_by": "closed form",
     }
     finished = f"2026-01-01T00:00:{second:02}+00:00"
     return {"schema": SCHEMA, "trial_id": trial_id, "status": "ok", "finished": finished, **own, **more}
@@ -151,6 +152,15 @@ def test_damaged_lines_are_said_with_their_shard(make_run):
     assert list(found.frame["trial_id"]) == ["a"]
     (sentence,) = found.problems
     assert sentence.count(shard.name) == 2
+
+
+@pytest.mark.parametrize("plan", [None, ["a", "b"]])
+def test_records_that_no_run_made_are_passed_over_and_said(make_run, plan):
+    made_by_hand = {"schema": SCHEMA, "trial_id": "b", "status": "ok", "finished": "0"}
+    found = contents(make_run("run", [record("a"), made_by_hand], plan))
+    assert list(found.frame["trial_id"]) == ["a"]
+    (sentence,) = found.problems
+    assert "passed over: 1" in sentence
 
 
 def test_the_code_of_records_is_hashed_from_modules_and_data(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irmbench.errors import UserError
-from irmbench.shards import Damage, Line, Parser, read
+from irmbench.shards import Damage, Line, Parser, Part, read
 from irmbench.store import SCHEMA, Store, write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -232,7 +232,7 @@ def test_a_death_says_when_and_of_what(store):
 
 def damage(store):
     found = Damage()
-    for _ in read(store.shards(), Parser(Line), found):
+    for _ in read(map(Part, store.shards()), Parser(Line), found):
         pass
     return found
 
@@ -333,7 +333,9 @@ def test_a_writer_killed_at_random_instants_loses_nothing_and_doubles_nothing(tm
         out, err = process.communicate()
         assert not err
         acknowledged += (begun + out.rpartition("\n")[0]).split()
-    written = Counter(r.trial_id for _, records, _ in read(Store(tmp_path).shards(), Parser(Line)) for r in records)
+    written = Counter(
+        r.trial_id for _, records, _ in read(map(Part, Store(tmp_path).shards()), Parser(Line)) for r in records
+    )
     assert kills >= 3
     assert set(written) == set(map(str, range(3000)))
     assert set(written.values()) == {1}
