@@ -7,7 +7,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from irmbench.contract import NotCheckedError, require
+from irmbench.findings import NotCheckedError, require
 from irmbench.interface import Dataset
 from irmbench.moments import Moments, compress
 from irmbench.parameters import checked

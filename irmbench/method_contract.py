@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from irmbench.batch import Batch
-from irmbench.contract import BrokenError, NotCheckedError, require
 from irmbench.errors import plain_words
+from irmbench.findings import BrokenError, NotCheckedError, require
 from irmbench.first_steps import first_steps
 from irmbench.interface import Method, Solver
 from irmbench.parameters import checked

@@ -10,7 +10,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from irmbench import formats
-from irmbench.contract import Finding, Verdict
+from irmbench.findings import Finding, Verdict
 from irmbench.formats import LABEL, Cell, Mark, Row, Table, Tone, View, one_line, panels, widths
 from irmbench.latex import latex
 

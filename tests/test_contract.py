@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from irmbench import contract, dataset_contract, method_contract, plugins, small_problems
 from irmbench.cli import app
-from irmbench.contract import findings
 from irmbench.errors import UserError
+from irmbench.findings import findings
 from irmbench.interface import Dataset, Examples, Method, Moments, Setting, Truth, hyper
 from irmbench.variations import variations
 
