@@ -18,7 +18,10 @@ NOBREAK = "\N{NO-BREAK SPACE}"
 
 
 def results(rows, timings=()):
-    return Results(pd.DataFrame(rows), timings=pd.DataFrame(timings))
+    frame = pd.DataFrame(rows)
+    given = tables.as_given(frame)
+    board = tables.leaderboard(given) if len(given) else given
+    return Results(frame, board, timings=pd.DataFrame(timings))
 
 
 @pytest.fixture
