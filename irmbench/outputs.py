@@ -33,13 +33,13 @@ def write(folder: Path, records: list[Record] | pd.DataFrame, suite: Suite | Non
     frame = pd.DataFrame(records)
     with writing(folder, "tables and plots", "the records are kept"):
         (folder / "trials.csv").write_text(trials_csv(frame), encoding="utf-8")
-        given = as_given(frame)
-        (folder / "leaderboard.csv").write_text(leaderboard(given).to_csv(index=False), encoding="utf-8")
+        board = leaderboard(as_given(frame))
+        (folder / "leaderboard.csv").write_text(board.to_csv(index=False), encoding="utf-8")
         _write_table(folder / "standings.csv", stand := standings(frame))
         _write_table(folder / "decomposition.csv", parts := decompose(frame))
         selected = _write_selection(folder, frame, suite)
         each_seed = suite is not None and suite.selection.each_seed
-        plots.save_all(plots.Results(frame, stand, parts, selected, _timings(folder, suite), each_seed), folder)
+        plots.save_all(plots.Results(frame, board, stand, parts, selected, _timings(folder, suite), each_seed), folder)
 
 
 def _write_selection(folder: Path, frame: pd.DataFrame, suite: Suite | None) -> pd.DataFrame:

@@ -32,6 +32,7 @@ class Results:
 
     Attributes:
         trials: all of them, as ``irmbench.load`` returns them.
+        leaderboard: the table of ``tables.leaderboard``.
         standings: the table of ``standings.standings``.
         parts: the table of ``decomposition.decompose``.
         selected: the table of ``selection.select``.
@@ -41,6 +42,7 @@ class Results:
     """
 
     trials: pd.DataFrame = field(default_factory=pd.DataFrame)
+    leaderboard: pd.DataFrame = field(default_factory=pd.DataFrame)
     standings: pd.DataFrame = field(default_factory=pd.DataFrame)
     parts: pd.DataFrame = field(default_factory=pd.DataFrame)
     selected: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -56,7 +58,7 @@ class Results:
 def figures(results: Results) -> Iterator[tuple[str, Figure]]:
     """Yield every figure that the results support, with its name; draw them within ``plots_style.styled``."""
     given = results.given
-    yield from plots_scores.figures(given, results.standings)
+    yield from plots_scores.figures(results.leaderboard, results.standings)
     yield from plots_profiles.figures(given)
     yield from plots_errors.figures(given)
     if not len(results.selected):

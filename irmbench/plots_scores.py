@@ -78,11 +78,11 @@ IMPROVEMENT = Score(
 )
 
 
-def figures(frame: pd.DataFrame, standings: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
-    """Yield the figures of overall scores; ``standings``: the table of ``standings.standings``, or an empty one."""
-    if not len(frame) or not (frame["status"] == "ok").any():
+def figures(leaderboard: pd.DataFrame, standings: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """Yield figures of overall scores, of ``tables.leaderboard`` and ``standings.standings``; either may be empty."""
+    if not len(leaderboard) or leaderboard["distance"].isna().all():
         return
-    yield "leaderboard", _figure(tables.leaderboard(frame), DISTANCE)
+    yield "leaderboard", _figure(leaderboard, DISTANCE)
     others = standings[standings["family"] != "oracle"] if len(standings) else standings
     if len(others) and (others["method_label"] != "erm").any() and others["skill_iqm"].notna().any():
         yield "skill", _figure(standings, SKILL)

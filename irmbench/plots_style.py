@@ -7,15 +7,18 @@ paper, and no text in them is smaller than 7 points at that size.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from itertools import cycle, zip_longest
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from fontTools import subset
+from fontTools.ttLib import TTFont
 from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -34,11 +37,13 @@ SINGLE, DOUBLE = 3.3, 6.8  # inches: the width of one column of a paper, and of 
 SMALL, TEXT, HEADING = 7.0, 7.5, 9.0  # points: captions and ticks; labels and panels' titles; a figure's title
 PAD = 0.05  # inches at the edges
 TALLEST = 300.0  # inches: of more than 65,536 pixels no picture can be made
+DPI = 200  # of pictures
 FORMATS: dict[str, dict[str, Any]] = {  # nothing in a file tells when it was made
-    "png": {"dpi": 200},
+    "png": {"dpi": DPI},
     "svg": {"metadata": {"Date": None}},
     "pdf": {"metadata": {"CreationDate": None}},
 }
+UNUSED = {"GDEF", "GPOS", "GSUB", "MATH", "kern"}  # tables of fonts, in a PDF
 FLOOR = 1e-6  # values below it, exact zeros among them, are drawn at it
 PATH = ["solver", "method_label", "solved_by", "dataset_label"]  # what trials that differ in their seed alone share
 QUANTILES = np.array([(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
@@ -54,6 +59,7 @@ STYLE = dict(sns.axes_style("whitegrid", {"axes.edgecolor": ".6", "grid.color": 
 STYLE |= {"font.size": TEXT, "axes.titlesize": TEXT, "axes.labelsize": TEXT, "legend.fontsize": TEXT}
 STYLE |= {"xtick.labelsize": SMALL, "ytick.labelsize": SMALL, "xtick.major.pad": 2.0, "ytick.major.pad": 2.0}
 STYLE |= {"legend.frameon": False, "svg.hashsalt": "irmbench", "pdf.fonttype": 42, "grid.linewidth": 0.6}
+STYLE |= {"axes.titley": 1.0}  # just above the axes, which matplotlib otherwise finds out slowly, in every draw
 
 
 def styled() -> AbstractContextManager[None]:
@@ -64,10 +70,39 @@ def styled() -> AbstractContextManager[None]:
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Save a figure in every format, and return the files."""
     paths = [folder / f"{name}.{suffix}" for suffix in FORMATS]
-    for path, how in zip(paths, FORMATS.values(), strict=True):
-        figure.savefig(path, **how)
-        figure.set_layout_engine("none")  # it is laid out
+    _lay_out(figure)
+    with _bare_fonts():
+        for path, how in zip(paths, FORMATS.values(), strict=True):
+            figure.savefig(path, **how)
     return paths
+
+
+def _lay_out(figure: Figure) -> None:
+    """Lay a figure out for good: with an engine, even one that does nothing, ``savefig`` draws everything twice."""
+    for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis) if not axis.get_label_text()):
+        axis.set_label_coords(0, 0)  # no place needs to be found, in every draw, for a label that says nothing
+    figure.set_dpi(DPI)  # text is as wide as in the pictures
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+
+
+@contextmanager
+def _bare_fonts() -> Iterator[None]:
+    """Have PDFs made of fonts without tables that they have no use for: a PDF says itself where every letter is.
+
+    To read and subset those of kerning and ligatures takes fontTools longer than it takes to draw the figure.
+    """
+    load = subset.load_font
+
+    def load_bare(*args: Any, **how: Any) -> TTFont:
+        font = load(*args, **how)
+        for tag in UNUSED & set(font.keys()):
+            del font[tag]
+        return font
+
+    with mock.patch.object(subset, "load_font", load_bare):
+        yield
 
 
 def ok_trials(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,16 +1,23 @@
 """A run has the figures that its results support, readable on paper, and drawing them touches nothing else."""
 
+import io
+import re
+import zlib
+from unittest import mock
+
 import matplotlib
 import pandas as pd
 import pytest
+from fontTools.ttLib import TTFont
 from matplotlib import pyplot
+from matplotlib.figure import Figure
 from plot_support import axes, failed, misplaced, recorded, svg_text, timing, trials
 
 from irmbench import plots, tables
 from irmbench.plots import Results
 from irmbench.plots_errors import errors
 from irmbench.plots_scores import DISTANCE, scores
-from irmbench.plots_style import DOUBLE, FORMATS, LOOKS, SINGLE, styled
+from irmbench.plots_style import DOUBLE, FORMATS, LOOKS, SINGLE, UNUSED, styled
 from irmbench.plots_trajectories import trajectories
 
 TRICKY = ["_first", "a$b$c", "x_{1}^2", "<b>&"]
@@ -18,7 +25,10 @@ NOBREAK = "\N{NO-BREAK SPACE}"
 
 
 def results(rows, timings=()):
-    return Results(pd.DataFrame(rows), timings=pd.DataFrame(timings))
+    frame = pd.DataFrame(rows)
+    given = tables.as_given(frame)
+    board = tables.leaderboard(given) if len(given) else given
+    return Results(frame, board, timings=pd.DataFrame(timings))
 
 
 @pytest.fixture
@@ -95,6 +105,20 @@ def test_figures_are_saved_in_every_format(tmp_path):
     assert paths == [tmp_path / "plots" / f"penalty_timing.{suffix}" for suffix in ("png", "svg", "pdf")]
     assert list(FORMATS) == ["png", "svg", "pdf"]
     assert [path.read_bytes()[:4] for path in paths] == [b"\x89PNG", b"<?xm", b"%PDF"]
+
+
+def test_a_figure_is_drawn_once_per_format(tmp_path):
+    with mock.patch.object(Figure, "draw", autospec=True, side_effect=Figure.draw) as draw:
+        saved = plots.save_all(results([], [timing()]), tmp_path)
+    assert draw.call_count == len(saved)
+
+
+def test_fonts_in_a_pdf_are_true_type_without_tables_that_it_has_no_use_for(tmp_path):
+    content = plots.save_all(results([], [timing()]), tmp_path)[-1].read_bytes()
+    streams = re.findall(rb"/Length1 .*?stream\n(.*?)\nendstream", content, re.DOTALL)
+    tables = [set(TTFont(io.BytesIO(zlib.decompress(stream))).keys()) for stream in streams]
+    assert tables
+    assert all("glyf" in of and not of & UNUSED for of in tables)
 
 
 def test_figures_of_an_earlier_run_are_deleted(tmp_path):

@@ -78,10 +78,11 @@ def test_a_skill_below_the_axis_is_marked_at_its_edge():
 
 def test_figures_of_standings_are_drawn_where_a_method_is_compared_with_erm():
     rows = trials(method="erm", method_label="erm") + trials(method_label="vrex", distance=0.01)
-    frame = pd.DataFrame(rows)
     with styled():
-        both = dict(figures(frame, standings(frame)))
-        alone = dict(figures(frame[:5], standings(frame[:5])))
+        both, alone = (
+            dict(figures(tables.leaderboard(frame), standings(frame)))
+            for frame in (pd.DataFrame(rows), pd.DataFrame(rows[:5]))
+        )
     assert list(both) == ["leaderboard", "skill", "improvement"]
     assert list(alone) == ["leaderboard"]
     caption = both["skill"].texts[1].get_text().replace("\n", " ")
