@@ -192,7 +192,8 @@ class Problem:
             gradient, objective = torch.func.grad_and_value(value)(at)
             return gradient, (gradient, objective)
 
-        hessian, (gradient, objective) = torch.func.jacfwd(slope, has_aux=True)(parameters)
+        # Backwards twice: forwards, PyTorch's zero tangents cost more than the Hessian itself where numbers are few.
+        hessian, (gradient, objective) = torch.func.jacrev(slope, has_aux=True)(parameters)
         return objective, gradient, hessian
 
 

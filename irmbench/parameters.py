@@ -7,6 +7,7 @@ import itertools
 import math
 import typing
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -31,7 +32,7 @@ def instances(kind: str, entry: str | Table) -> list[Any]:
 def checked(cls: type[Any], name: str, given: Table) -> Any:
     """Return ``cls(**given)`` after checking names, types and ranges of its fields."""
     fields = {f.name: f for f in dataclasses.fields(cls)}
-    hints = typing.get_type_hints(cls)
+    hints = _type_hints(cls)  # type: ignore[arg-type] # classes are hashable
     for key in given:
         if key not in fields:
             known = ", ".join(fields) or "none"
@@ -43,6 +44,11 @@ def checked(cls: type[Any], name: str, given: Table) -> Any:
     if problem := getattr(built, "problem", None):
         raise UserError(f"{name}: {problem}")
     return built
+
+
+@cache
+def _type_hints(cls: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _check_value(where: str, value: Any, expected: Any, limits: Mapping[str, Any]) -> Any:

@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -136,11 +137,25 @@ def _roots() -> list[Path]:
 
 
 def _in_entry_points(kind: str) -> Iterator[Plugin]:
-    for point in metadata.entry_points(group=f"irmbench.{kind}"):
+    for point in _entry_points(kind, tuple((root, _changed(root)) for root in sys.path)):
         origin = f"entry point {point.name} = {point.value}"
         if point.module.rpartition(".")[2] != point.name:
             raise UserError(f"{origin}: a plugin's id is its file's name, so the entry point must have that name too")
         yield Plugin(point.name, kind, origin, point.value, _module_file(point.module))
+
+
+@cache
+def _entry_points(kind: str, folders: tuple[tuple[str, int], ...]) -> list[metadata.EntryPoint]:
+    """Return the entry points of folders as they were when last changed: it takes reading a file of each package."""
+    return list(metadata.entry_points(group=f"irmbench.{kind}"))
+
+
+def _changed(folder: str) -> int:
+    """Return when something was last installed into a folder, in nanoseconds."""
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _module_file(module: str) -> Path | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch._guards import TracingContext, tracing
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx import GraphModule, Node, map_arg
+from torch.fx import Graph, GraphModule, Node, map_arg
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+from torch.utils.weak import WeakIdKeyDictionary
 
 # Of their argument they need the shape alone, which a trace knows: so nothing need be computed for them.
 FILLED: dict[Any, Callable[..., Tensor]] = {
@@ -27,13 +29,58 @@ def trace(function: Callable[..., Any], *arguments: Tensor) -> Callable[..., Any
     """
     if any(argument.is_meta for argument in arguments):
         return function
-    # Without a context of its own, make_fx builds one for every operator: half of the time that tracing takes.
-    with torch.no_grad(), tracing(TracingContext(FakeTensorMode())):
-        graph = make_fx(function)(*arguments)
-        _fold_constants(graph)
-    graph.graph.eliminate_dead_code()
-    graph.recompile()
-    return graph.forward
+    with torch.no_grad():
+        module = _recorded(function, arguments)
+        _fold_constants(module)
+    module.graph.eliminate_dead_code()
+    module.recompile()
+    return module.forward
+
+
+def _recorded(function: Callable[..., Any], arguments: tuple[Tensor, ...]) -> GraphModule:
+    """Return the operators that a call makes, each node with a tensor of its result's shape as ``meta["val"]``."""
+    recorder = _Recorder()
+    for place, argument in enumerate(arguments):
+        recorder.made(argument, recorder.graph.placeholder(f"argument{place}"))
+    with recorder:
+        result = function(*arguments)
+    recorder.graph.output(tree_map(recorder.node_of, result))
+    return GraphModule(recorder.constants, recorder.graph)
+
+
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes every operator as it runs, below vmap and autograd: in a third of the time that make_fx takes."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.graph, self.constants = Graph(), torch.nn.Module()
+        self._nodes = WeakIdKeyDictionary()  # of tensors, none of which a trace keeps
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch.Tag.data_dependent_output in func.tags:
+            raise RuntimeError(f"{func} asks a tensor for its value, as .item() and `if` do")
+        result = func(*args, **(kwargs or {}))
+        node = self.graph.call_function(func, *tree_map(self.node_of, (args, kwargs or {})))
+        if isinstance(result, Tensor):
+            self.made(result, node)
+        for place, part in enumerate(result if isinstance(result, tuple | list) else ()):
+            self.made(part, self.graph.call_function(operator.getitem, (node, place)))
+        return result
+
+    def made(self, tensor: Tensor, node: Node) -> None:
+        """Note the node that a tensor is the result of."""
+        node.meta["val"] = torch.empty((), dtype=tensor.dtype, device=tensor.device).expand(tensor.shape)
+        self._nodes[tensor] = node
+
+    def node_of(self, value: Any) -> Any:
+        """Return the node of a tensor, a constant's where no operator here made it; anything else as it is."""
+        if not isinstance(value, Tensor):
+            return value
+        if value not in self._nodes:
+            name = f"constant{len(self.graph.nodes)}"
+            self.constants.register_buffer(name, value)
+            self._nodes[value] = self.graph.get_attr(name)
+        return self._nodes[value]
 
 
 def compile_trace(traced: Callable[..., Any], *arguments: Tensor) -> Callable[..., Any] | None:

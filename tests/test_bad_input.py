@@ -425,7 +425,7 @@ def test_perf_records_that_cannot_be_written(refused, place, monkeypatch):
     assert "cannot be written" in refused("perf", "run")
 
 
-@pytest.mark.parametrize("arguments", [["run", "bad.toml"], ["show", "bad.toml"], ["perf", "rn"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [["run", "bad.toml"], ["perf", "rn"]], ids=" ".join)
 def test_a_process_says_one_line_and_ends_with_2(tmp_path, arguments):
     (tmp_path / "bad.toml").write_bytes(BINARY)
     command = [sys.executable, "-m", "irmbench", *arguments]

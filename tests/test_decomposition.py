@@ -1,10 +1,10 @@
 """The parts of a distance add up to it, seed by seed."""
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from report_support import only_svg
 
 from irmbench import outputs
 from irmbench.decomposition import PARTS, decompose
@@ -128,8 +128,8 @@ def test_the_figure_draws_a_point_for_every_part():
 
 
 def test_a_run_with_all_three_solvers_gets_the_table_and_the_figure(tmp_path):
-    matplotlib.use("agg")
-    outputs.write(tmp_path, trials().to_dict("records"))
-    assert (tmp_path / "plots" / "decomposition.png").exists()
+    with only_svg():
+        outputs.write(tmp_path, trials().to_dict("records"))
+    assert (tmp_path / "plots" / "decomposition.svg").exists()
     stored = pd.read_csv(tmp_path / "decomposition.csv")
     assert stored["part"].tolist() == list(PARTS)

@@ -1,35 +1,13 @@
 """The commands `irmbench perf`: exit codes, one-line errors, and what they print and leave."""
 
 import json
-import shutil
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
 from perf_support import OPERATORS, decision, measurement, training
 
 from irmbench import operator_counts, perf_plots, perf_records, performance, training_times
-
-ROOT = Path(__file__).resolve().parents[1]
-# The kernel, and a slowdown: a share of the calls is made twice.
-SLOWER = """
-_honest, _calls = irm_penalty, [0]
-
-
-def irm_penalty(predictions, targets, **options):
-    _calls[0] += 1
-    if _calls[0] % 4 == 0:
-        torch.autograd.grad(_honest(predictions, targets, **options).sum(), predictions)
-    return _honest(predictions, targets, **options)
-"""
-SMALL_GRID = """
-from irmbench import cli, performance
-performance.GRID, performance.PROCESSES = performance.GRID[1:2], 1
-cli.main()
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -211,34 +189,3 @@ def test_an_unknown_command_gets_a_suggestion(call):
     code, _, err = call("chek")
     assert code == 2
     assert "Did you mean 'check'?" in err
-
-
-@pytest.fixture
-def repository(tmp_path):
-    """A repository of its own with the package in it, committed."""
-    shutil.copytree(ROOT / "irmbench", tmp_path / "irmbench", ignore=shutil.ignore_patterns("__pycache__"))
-    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "base"]):
-        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *command], cwd=tmp_path, check=True)
-    return tmp_path
-
-
-@pytest.mark.slow
-def test_a_slowdown_of_a_quarter_is_called_a_regression(repository):
-    kernel = repository / "irmbench" / "penalty.py"
-    kernel.write_text(kernel.read_text() + SLOWER)
-    codes = [check(repository).returncode]
-    while codes[-1] == 3 and len(codes) < 5:  # inconclusive, as a busy machine is: then one measures again
-        codes.append(check(repository).returncode)
-    assert codes[-1] == 1, codes
-
-
-@pytest.mark.slow
-def test_the_kernel_against_itself_is_no_regression(repository):
-    done = check(repository)
-    assert done.returncode in (0, 3), done.stdout + done.stderr
-
-
-def check(repository):
-    """Run `perf check --base HEAD` on a case of the grid, for real, in one measuring process."""
-    command = [sys.executable, "-c", SMALL_GRID, "perf", "check", "--base", "HEAD"]
-    return subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=300)

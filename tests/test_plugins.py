@@ -1,5 +1,6 @@
 """Finding, loading and refusing plugins."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -198,6 +199,13 @@ def test_an_entry_point_is_a_plugin(install, suffix):
     assert plugin.summary == "First line."
     assert module not in sys.modules
     assert load("methods", "peer_method").__module__ == module
+
+
+def test_an_entry_point_that_is_uninstalled_is_gone(install, tmp_path):
+    install("leaving.leaving_method", source("Leaving"), "leaving_method = leaving.leaving_method")
+    assert "leaving_method" in discover("methods")
+    shutil.rmtree(tmp_path / "peer-1.0.dist-info")
+    assert "leaving_method" not in discover("methods")
 
 
 def test_an_entry_point_whose_file_cannot_be_found_is_refused_on_loading(install):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from report_support import only_svg
 
 ROOT = Path(__file__).resolve().parents[1]
 SUITE = """
@@ -32,13 +33,17 @@ def test_the_method_shown_has_ten_lines(page):
     assert len([line for line in shown(page).split("@dataclass")[1].splitlines() if line.strip()]) <= 10
 
 
-def test_the_methods_shown_appear_in_the_leaderboard_of_a_run_outside_the_repository(run_python, tmp_path):
-    (tmp_path / "mine" / "methods").mkdir(parents=True)
+def test_the_methods_shown_appear_in_the_leaderboard_of_a_run_outside_the_repository(
+    write_plugin, command_line, tmp_path, monkeypatch
+):
     for name, page in SHOWN.items():
-        (tmp_path / "mine" / "methods" / f"{name}.py").write_text(shown(page))
+        write_plugin("methods", name, shown(page))
     (tmp_path / "tiny.toml").write_text(SUITE)
-    arguments = ["-m", "irmbench", "run", "tiny.toml", "--workers", "1"]
-    out = run_python(*arguments, IRMBENCH_PATH=str(tmp_path / "mine"), COLUMNS="150")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "150")
+    with only_svg():
+        code, out, _ = command_line("run", "tiny.toml", "--workers", "1")
+    assert code == 0
     for name in SHOWN:
         assert re.search(rf"{name} \(Newton, [\d.]+ ms\)", out)
         assert re.search(rf"{name} \(adam 20 steps, [\d.]+ ms\)", out)

@@ -8,11 +8,13 @@ import shutil
 import html5lib
 import pandas as pd
 import pytest
-from report_support import CLASSES, EVIL, MARKUP, make_run, only_svg, records, trial
+from report_support import CLASSES, EVIL, MARKUP, SUITE, make_run, only_svg, records, trial
 
-from irmbench import report
+from irmbench import outputs, report
+from irmbench.changes import Changes
 from irmbench.errors import UserError
 from irmbench.loading import trials_of
+from irmbench.runner import Options, run_suite
 from irmbench.suite import parse
 from irmbench.verdicts import DEFINITION, verdicts
 
@@ -200,6 +202,13 @@ def test_the_command_makes_everything_again(folder, command_line):
         code, said, _ = command_line("report", folder)
     assert (code, said.strip()) == (0, str(folder / "report.html"))
     assert (folder / "report.html").read_text(encoding="utf-8") == before
+
+
+def test_a_run_ends_with_its_report(tmp_path, monkeypatch):
+    monkeypatch.setattr(outputs, "write", lambda *arguments: None)
+    suite = parse(SUITE.format(description="small"))
+    run_suite(suite, Options(out=tmp_path / "run", workers=1, changes=Changes(methods=["erm"], seeds=1)))
+    assert "</html>" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_folder_without_a_run_is_told(tmp_path, command_line):

@@ -46,9 +46,10 @@ class {name}(Method):
 
 
 @pytest.fixture(autouse=True)
-def _no_plots(monkeypatch):
-    """Plots have tests of their own, and are slow."""
+def _records_only(monkeypatch):
+    """Plots and reports have tests of their own, and are slow."""
     monkeypatch.setattr("irmbench.outputs.write", lambda *arguments, **keywords: None)
+    monkeypatch.setattr("irmbench.report.write", lambda *arguments: None)
 
 
 @pytest.fixture
@@ -103,11 +104,6 @@ def test_the_suite_in_the_run_can_be_run_again(out):
     run(out)
     suite = validated(json.loads((out / "run.json").read_text())["suite"])
     assert trials(suite) == trials(parse(TINY))
-
-
-def test_a_run_ends_with_its_report(out):
-    run(out, changes={"seeds": 1})
-    assert "</html>" in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_run_that_is_done_runs_nothing_again(out, jobs_run):
@@ -421,7 +417,7 @@ def test_a_crash_between_any_two_files_leaves_a_folder_that_resumes(out, tmp_pat
     resumed = run(out)
     same_numbers(resumed.records, whole.records)
     assert list(resumed.contents.frame["trial_id"]) == list(whole.contents.frame["trial_id"])
-    assert not {file.name for file in out.iterdir()} - {"run.json", "planned.json", "records", "report.html"}
+    assert not {file.name for file in out.iterdir()} - {"run.json", "planned.json", "records"}
 
 
 def test_records_of_a_newer_schema_stop_a_run_before_it_writes(out):

@@ -1,3 +1,6 @@
+import weakref
+
+import pytest
 import torch
 
 from irmbench.tracing import trace
@@ -38,3 +41,26 @@ def test_constants_are_not_changed_by_running_a_trace():
 def test_a_function_on_the_meta_device_is_left_as_it_is():
     function = torch.sin
     assert trace(function, torch.empty(2, device="meta")) is function
+
+
+def test_one_of_several_results_is_traced():
+    traced = trace(lambda x: torch.sort(x)[0] + torch.var_mean(x)[1], torch.tensor([3.0, 1.0, 2.0]))
+    torch.testing.assert_close(traced(torch.tensor([0.0, 9.0, 6.0])), torch.tensor([5.0, 11.0, 14.0]))
+
+
+def test_a_value_cannot_be_asked_for():
+    with pytest.raises(RuntimeError, match=r"asks a tensor for its value, as \.item\(\) and `if` do"):
+        trace(lambda x: x * x.sum().item(), torch.ones(2))
+
+
+def test_no_result_on_the_way_is_kept():
+    seen = []
+
+    def function(x):
+        y = x + 1
+        seen.append(weakref.ref(y))
+        return 2 * y
+
+    traced = trace(function, torch.ones(2))
+    assert seen[0]() is None
+    assert traced(torch.zeros(2)).tolist() == [2, 2]
