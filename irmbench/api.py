@@ -10,12 +10,8 @@ from typing import Any
 import msgspec
 import pandas as pd
 
-from irmbench.changes import Changes
 from irmbench.errors import UserError
-from irmbench.limits import Limits
 from irmbench.loading import Contents, contents
-from irmbench.runner import Options, run_suite
-from irmbench.suite import load_suite
 
 COLUMNS = [
     *("trial_id", "suite", "dataset", "dataset_label", "dataset_params", "assumption_class", "data_seed"),
@@ -45,6 +41,11 @@ def run(
     ``methods=["erm", "vrex"]``, are the fields of ``irmbench.changes.Changes``. Raises UserError on a suite, a name or
     a value that cannot be meant.
     """
+    from irmbench.changes import Changes  # what runs is slow to import, and loading needs none of it
+    from irmbench.limits import Limits
+    from irmbench.runner import Options, run_suite
+    from irmbench.suite import load_suite
+
     if device not in ("cpu", "cuda"):
         raise UserError(f"device: expected cpu or cuda, got {device!r}")
     if workers is not None and (not isinstance(workers, int) or workers < 1):

@@ -110,7 +110,7 @@ def list_(
 def show(folder: Annotated[Path, typer.Argument(help="the folder of a run")], form: AsFormat = Format.terminal) -> None:
     """Print the leaderboard of a run."""
     from irmbench.loading import trials_of
-    from irmbench.provenance import planned_suite, planned_trials
+    from irmbench.plan import planned_suite, planned_trials
 
     found = trials_of(folder)
     _print_run(found.frame, planned_suite(folder), form)

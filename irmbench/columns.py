@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import msgspec
@@ -85,41 +85,44 @@ class Codes(dict[Any, int]):
 
 
 class Column:
-    """The values of one field: arrays of numbers, of codes for texts and what is repeated, or lists of anything."""
+    """The values of one field: codes of texts and of what is repeated, in runs; arrays of numbers; else lists."""
 
     def __init__(self, of: Any) -> None:
         self._of = of
         self._pieces: list[Any] = []
-        self._codes = Codes()
+        self._codes, self._runs, self._lengths = Codes(), list[int](), list[int]()
 
     def extend(self, of: Any, values: Sequence[Any]) -> None:
         """Append values, of a type that may have become any."""
         if of != self._of:
             self._pieces, self._of = [self.values().tolist()], of
         if of in (str, msgspec.Raw):
-            self._pieces.append(self._coded(of, values))
+            self._encode(of, values)
         elif of is float:
             self._pieces.append(np.fromiter(values, float, len(values)))
         else:
             self._pieces.append(np.array(values) if of is int else values)
 
-    def _coded(self, of: Any, values: Sequence[Any]) -> np.ndarray:
+    def _encode(self, of: Any, values: Sequence[Any]) -> None:
         if values.count(values[0]) == len(values):  # as in most jobs
-            value = bytes(values[0]) if of is msgspec.Raw else values[0]
-            return np.full(len(values), self._codes[value], np.int32)
+            self._runs.append(self._codes[bytes(values[0]) if of is msgspec.Raw else values[0]])
+            self._lengths.append(len(values))
+            return
         if of is msgspec.Raw:
             values = b"\0".join(values).split(b"\0")  # bytes of all at once; JSON holds no such byte
-        return np.fromiter(map(self._codes.__getitem__, values), np.int32, len(values))
+        self._runs.extend(map(self._codes.__getitem__, values))
+        self._lengths.extend(repeat(1, len(values)))
 
     def values(self) -> Any:
         """Return all values, as a column of a table."""
         if self._of in (str, msgspec.Raw):
-            return self._uncoded().take(np.concatenate(self._pieces))
+            return self._known().take(np.repeat(np.array(self._runs, np.int32), self._lengths))
         if self._of in (int, float):
             return np.concatenate(self._pieces)
         return pd.Series(list(chain.from_iterable(self._pieces)))
 
-    def _uncoded(self) -> Any:
+    def _known(self) -> Any:
+        """Return the values that the codes stand for."""
         if self._of is str:
             return pd.array([None if value == DEFAULTS[str] else value for value in self._codes], dtype="str")
         return np.fromiter(map(_decoded, self._codes), object, len(self._codes))

@@ -14,7 +14,7 @@ import pandas as pd
 from irmbench.agreement import disagreeing
 from irmbench.columns import no_collection
 from irmbench.errors import UserError
-from irmbench.provenance import planned_ids, run_of
+from irmbench.plan import planned_ids, run_of
 from irmbench.reading import records
 from irmbench.store import UNKNOWN, Store
 

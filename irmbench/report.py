@@ -13,7 +13,7 @@ import jinja2
 from irmbench import outputs
 from irmbench.errors import writing
 from irmbench.loading import Contents, trials_of
-from irmbench.provenance import planned_suite, run_of
+from irmbench.plan import planned_suite, run_of
 from irmbench.reasons import reason
 from irmbench.report_figures import figures
 from irmbench.report_tables import Cell, ReportTable, number, result_tables

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import torch
 
-from irmbench import outputs, provenance, report, sources
+from irmbench import outputs, plan, provenance, report, sources
 from irmbench.changes import Changes, change
 from irmbench.dispatch import Dispatcher
 from irmbench.errors import UserError
@@ -66,11 +66,6 @@ class Summary:
     notices: list[str]
 
     @property
-    def records(self) -> list[Record]:
-        """The records of the planned trials, as they are stored."""
-        return provenance.asked_for(self.folder)
-
-    @property
     def statuses(self) -> Counter[str]:
         """Trials by status."""
         return Counter(self.contents.frame["status"])
@@ -108,14 +103,14 @@ def run_suite(suite: Suite, options: Options) -> Summary:
     store.create()
     with store.lock():
         missing = _missing(planned, store, options)
-        provenance.write(store, suite, [trial.id for trial in planned])
+        plan.write(store, suite, [trial.id for trial in planned])
         _run(suite.name, missing, store, options)
         timed = suite.timing is not None and (store.folder / outputs.TIMINGS).exists() and not options.fresh
         notices = outputs.time_penalties(suite.timing, store.folder) if suite.timing and not timed else []
         found = contents(store.folder)
         outputs.write(store.folder, found.frame, suite)
         seconds = time.perf_counter() - started
-        provenance.finish(store.folder, seconds)
+        plan.finish(store.folder, seconds)
         report.write(store.folder, found)
     return Summary(store.folder, seconds, found, len(planned) - len(missing), notices)
 

@@ -8,7 +8,10 @@ from irmbench import plugins
 from irmbench.assembly import assemble
 from irmbench.batch import Batch
 from irmbench.interface import Dataset, Method, Solver
+from irmbench.plan import planned_ids
+from irmbench.runner import Summary
 from irmbench.solve import resolve_solver
+from irmbench.store import Record, Store
 
 
 def method(name: str, **params: Any) -> Method:
@@ -26,3 +29,9 @@ def batch(data: Dataset, methods: Method | list[Method], solver: str | Solver, s
     methods = methods if isinstance(methods, list) else [methods]
     seeds = list(range(seeds)) if isinstance(seeds, int) else seeds
     return assemble(data, methods, resolve_solver(methods[0], solver) if isinstance(solver, str) else solver, seeds)
+
+
+def records_of(summary: Summary) -> list[Record]:
+    """Return the stored records of the trials that a run asked for, in the order of the store."""
+    planned = planned_ids(summary.folder)
+    return [record for trial_id, record in Store(summary.folder).records().items() if trial_id in planned]

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from support import records_of
 
 import irmbench
 from irmbench import clusters, dispatch, planning
@@ -112,7 +113,7 @@ def run(out, methods, seeds=2, **options):
 
 
 def assert_same_table(found, expected):
-    found, expected = ({r["trial_id"]: r for r in summary.records} for summary in (found, expected))
+    found, expected = ({r["trial_id"]: r for r in records_of(summary)} for summary in (found, expected))
     assert set(found) == set(expected)
     for trial_id, record in expected.items():
         assert found[trial_id]["status"] == record["status"] == "ok"

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from support import records_of
 
 import irmbench
 from irmbench import dispatch
@@ -107,19 +108,19 @@ def harmed(tmp_path_factory):
 
 @pytest.mark.parametrize("name", HARM)
 def test_harm_costs_its_own_trial_and_says_what_it_was(harmed, name):
-    (record,) = [r for r in harmed.records if r["method"] == name]
+    (record,) = [r for r in records_of(harmed) if r["method"] == name]
     assert record["status"] == "failed"
     assert HARM[name][1] in record["error"]
 
 
 def test_harm_costs_no_other_trial(harmed):
-    assert {r["method"] for r in harmed.records if r["status"] == "ok"} == {"erm", "zero"}
-    assert len(harmed.records) == len(HARM) + 2
+    assert {r["method"] for r in records_of(harmed) if r["status"] == "ok"} == {"erm", "zero"}
+    assert len(records_of(harmed)) == len(HARM) + 2
 
 
 @pytest.mark.parametrize("name", ["segfaults", "sleeps", "holds_the_gil"])
 def test_what_is_given_up_says_where_it_was(harmed, name):
-    (record,) = [r for r in harmed.records if r["method"] == name]
+    (record,) = [r for r in records_of(harmed) if r["method"] == name]
     line = 1 + METHOD.splitlines().index("        {body}")
     assert f'{name}.py", line {line} in fit' in record["error"]
 
@@ -134,7 +135,7 @@ def test_a_batch_that_dies_is_halved_until_its_culprit_has_died_three_times(tmp_
     write_plugin("datasets", "deadly_seed", code.format(name="DeadlySeed"))
     of = suite('"erm", "zero"', seeds=6, datasets='{ id = "deadly_seed", n = 20 }')
     summary = run(tmp_path / "run", of)
-    failed = [r for r in summary.records if r["status"] == "failed"]
+    failed = [r for r in records_of(summary) if r["status"] == "failed"]
     assert [(r["data_seed"], r["deaths"]) for r in failed] == [(4, 3)] * 2
     assert summary.statuses == {"ok": 10, "failed": 2}
     assert set(Store(tmp_path / "run").deaths().values()) == {3}
@@ -148,7 +149,7 @@ def test_deaths_of_an_earlier_run_count(tmp_path, write_plugin):
     (trial,) = trials(of)
     for _ in range(2):
         store.writer().death([trial.id], "before")
-    (record,) = run(tmp_path / "run", of).records
+    (record,) = records_of(run(tmp_path / "run", of))
     assert record["deaths"] == 3
     assert store.deaths() == Counter({trial.id: 3})
 
@@ -181,7 +182,7 @@ def test_a_dataset_that_dies_when_it_is_looked_at_costs_its_own_trials(tmp_path,
     write_plugin("datasets", "never_seen", DATASET.format(name="NeverSeen"))
     of = suite('"erm"', seeds=2, datasets=f'{SMALL}, "never_seen"')
     summary = run(tmp_path / "run", of)
-    assert {(r["dataset"], r["status"]) for r in summary.records} == {
+    assert {(r["dataset"], r["status"]) for r in records_of(summary)} == {
         ("irm_appendix_d", "ok"),
         ("never_seen", "failed"),
     }

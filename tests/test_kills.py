@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support import records_of
 
 import irmbench
 from irmbench import dispatch, planning
@@ -88,7 +89,7 @@ def _small_jobs(monkeypatch, write_plugin):
 @pytest.fixture
 def undisturbed(tmp_path, _small_jobs):
     """The records of a run that nothing disturbs."""
-    return run_suite(parse(SUITE), Options(out=tmp_path / "undisturbed", workers=1)).records
+    return records_of(run_suite(parse(SUITE), Options(out=tmp_path / "undisturbed", workers=1)))
 
 
 def lines_of(folder):
@@ -123,7 +124,7 @@ def test_workers_killed_at_twenty_random_instants_cost_no_trial(tmp_path, undist
     killer.start()
     for out in (tmp_path / f"killed-{number}" for number in itertools.count()):
         summary = run_suite(parse(SUITE), Options(out=out, workers=2))
-        assert_same_table(summary.records, undisturbed)
+        assert_same_table(records_of(summary), undisturbed)
         assert set(lines_of(out).values()) == {1}
         if killer.killed == KILLS:  # which on a busy machine one run does not live to see
             break

@@ -5,7 +5,7 @@ import shutil
 import msgspec
 import pytest
 
-from irmbench import provenance
+from irmbench import plan, provenance
 from irmbench.loading import NEEDED, contents
 from irmbench.store import SCHEMA, Store
 from irmbench.suite import parse
@@ -35,7 +35,7 @@ def make_run(tmp_path):
         store = Store(tmp_path / name)
         store.create()
         if planned is not None:
-            provenance.write(store, SUITE, planned)
+            plan.write(store, SUITE, planned)
         store.writer().write(records)
         return store.folder
 
@@ -83,7 +83,7 @@ def test_records_of_another_run_that_were_copied_into_a_folder_are_in_it(make_ru
 def test_records_that_were_there_before_the_last_run_are_not_copied_in(make_run):
     folder = make_run("run", [record("old")], ["old"])
     store = Store(folder)
-    provenance.write(store, SUITE, ["new"])
+    plan.write(store, SUITE, ["new"])
     store.writer().write([record("new")])
     assert ids(folder) == ["new"]
 
@@ -186,5 +186,5 @@ def test_a_plan_that_is_garbage_is_no_plan(make_run):
     (folder / "planned.json").write_bytes(b"\xff{")
     (folder / "run.json").write_bytes(msgspec.json.encode([1]))
     assert sorted(ids(folder)) == ["a", "b"]
-    assert provenance.planned_trials(folder) is None
-    assert provenance.planned_suite(folder) is None
+    assert plan.planned_trials(folder) is None
+    assert plan.planned_suite(folder) is None

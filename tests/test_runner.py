@@ -7,6 +7,7 @@ import re
 import msgspec
 import pandas as pd
 import pytest
+from support import records_of
 
 from irmbench import execution
 from irmbench.changes import Changes
@@ -112,7 +113,7 @@ def test_a_run_that_is_done_runs_nothing_again(out, jobs_run):
     second = run(out)
     assert jobs_run == []
     assert second.resumed == 12
-    assert second.records == first.records
+    assert records_of(second) == records_of(first)
 
 
 def test_more_seeds_run_only_the_new_trials(out, jobs_run):
@@ -120,12 +121,12 @@ def test_more_seeds_run_only_the_new_trials(out, jobs_run):
     jobs_run.clear()
     summary = run(out, changes={"seeds": 3})
     assert {t.data_seed for job in jobs_run for t in job.trials} == {2}
-    assert (len(summary.records), summary.resumed) == (18, 12)
+    assert (len(records_of(summary)), summary.resumed) == (18, 12)
 
 
 def test_fewer_seeds_report_only_what_was_asked_for(out):
     run(out)
-    assert {r["data_seed"] for r in run(out, changes={"seeds": 1}).records} == {0}
+    assert {r["data_seed"] for r in records_of(run(out, changes={"seeds": 1}))} == {0}
 
 
 def test_a_run_interrupted_in_the_middle_resumes_to_the_same_numbers(out, tmp_path, monkeypatch):
@@ -146,7 +147,7 @@ def test_a_run_interrupted_in_the_middle_resumes_to_the_same_numbers(out, tmp_pa
     assert len(Store(out).records()) == kept
     resumed = run(out, TRAINED)
     assert 0 < resumed.resumed == kept < 12
-    same_numbers(resumed.records, whole.records)
+    same_numbers(records_of(resumed), records_of(whole))
 
 
 def test_failed_trials_are_tried_again_and_others_are_not(out, tmp_path, write_plugin, jobs_run):
@@ -184,14 +185,14 @@ def test_the_leaderboard_of_a_resumed_run_is_that_of_one_go(out, tmp_path):
     run(out, changes={"seeds": 1})
     resumed = run(out)
     columns = ["solver", "method_label", "assumption_class", "distance", "low", "high", "n"]
-    boards = [leaderboard(pd.DataFrame(summary.records))[columns] for summary in (whole, resumed)]
+    boards = [leaderboard(pd.DataFrame(records_of(summary)))[columns] for summary in (whole, resumed)]
     pd.testing.assert_frame_equal(*(b.sort_values(columns[:3]).reset_index(drop=True) for b in boards))
 
 
 def test_two_workers_give_the_numbers_of_one_process(out, tmp_path):
     alone, together = run(tmp_path / "alone", TRAINED), run(out, TRAINED, workers=2)
     assert together.statuses == alone.statuses == {"ok": 12}
-    same_numbers(together.records, alone.records)
+    same_numbers(records_of(together), records_of(alone))
 
 
 def test_a_trial_rerun_from_its_record_has_its_numbers(out):
@@ -208,7 +209,7 @@ def test_a_trial_rerun_from_its_record_has_its_numbers(out):
 def test_a_trial_that_splits_its_examples_at_random_is_rerun_with_the_same_splits(out):
     text = TINY.replace('"zero"', '{ id = "irmv1", variant = "split" }')
     summary = run(out, text, changes={"methods": ["irmv1"]})
-    trial_id = summary.records[-1]["trial_id"]
+    trial_id = records_of(summary)[-1]["trial_id"]
     stored, new = rerun(out, trial_id)
     assert new["coefficients"] == pytest.approx(stored["coefficients"], rel=1e-10)
 
@@ -222,7 +223,7 @@ def test_rerunning_stores_nothing(out):
 
 def test_rerunning_what_does_not_apply_says_so_again(out):
     text = TINY.replace('{ name = "official", steps = 20 }', '"converged"').replace('"zero"', '"and_mask"')
-    trial_id = next(r["trial_id"] for r in run(out, text).records if r["status"] == "not_applicable")
+    trial_id = next(r["trial_id"] for r in records_of(run(out, text)) if r["status"] == "not_applicable")
     stored, new = rerun(out, trial_id)
     assert (new["status"], new["error"]) == ("not_applicable", stored["error"])
 
@@ -415,7 +416,7 @@ def test_a_crash_between_any_two_files_leaves_a_folder_that_resumes(out, tmp_pat
         with pytest.raises(KeyboardInterrupt):
             run(out)
     resumed = run(out)
-    same_numbers(resumed.records, whole.records)
+    same_numbers(records_of(resumed), records_of(whole))
     assert list(resumed.contents.frame["trial_id"]) == list(whole.contents.frame["trial_id"])
     assert not {file.name for file in out.iterdir()} - {"run.json", "planned.json", "records"}
 

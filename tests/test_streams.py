@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from support import dataset, method
+from support import dataset, method, records_of
 
 from irmbench import runner, scores, sources, streams
 from irmbench.assembly import training_data
@@ -134,7 +134,7 @@ def test_what_moments_do_not_tell_or_cannot_be_drawn_again_is_not_drawn_in_chunk
 
 def statuses(folder, text=LARGE):
     summary = runner.run_suite(parse(text), Options(folder, workers=1))
-    return {record["method"]: record for record in summary.records}
+    return {record["method"]: record for record in records_of(summary)}
 
 
 @pytest.fixture
