@@ -11,7 +11,7 @@ import msgspec
 import pandas as pd
 
 from irmbench.errors import UserError
-from irmbench.loading import Contents, contents
+from irmbench.runs.loading import Contents, contents
 
 COLUMNS = [
     *("trial_id", "suite", "dataset", "dataset_label", "dataset_params", "assumption_class", "data_seed"),
@@ -42,8 +42,8 @@ def run(
     a value that cannot be meant.
     """
     from irmbench.changes import Changes  # what runs is slow to import, and loading needs none of it
-    from irmbench.limits import Limits
     from irmbench.runner import Options, run_suite
+    from irmbench.runs.limits import Limits
     from irmbench.suite import load_suite
 
     if device not in ("cpu", "cuda"):

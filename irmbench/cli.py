@@ -16,8 +16,8 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from irmbench import perf_cli
 from irmbench.errors import UserError, from_system, one_line, suggest, writing
+from irmbench.perf import cli as perf_cli
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +76,7 @@ def run(
 ) -> None:
     """Run or resume a suite; print its leaderboard, write its records, tables and plots."""
     from irmbench.changes import Changes
-    from irmbench.limits import Limits
+    from irmbench.runs.limits import Limits
 
     changes = Changes(
         seeds=seeds,
@@ -96,7 +96,7 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="print a list of JSON objects, each with its id")] = False,
 ) -> None:
     """List what there is; for a name, its paper, family, assumptions and parameters."""
-    from irmbench import listing
+    from irmbench.views import listing
 
     if as_json or what not in ("", *KINDS):
         entries = listing.details(what)
@@ -109,8 +109,8 @@ def list_(
 @app.command()
 def show(folder: Annotated[Path, typer.Argument(help="the folder of a run")], form: AsFormat = Format.terminal) -> None:
     """Print the leaderboard of a run."""
-    from irmbench.loading import trials_of
-    from irmbench.plan import planned_suite, planned_trials
+    from irmbench.runs.loading import trials_of
+    from irmbench.runs.plan import planned_suite, planned_trials
 
     found = trials_of(folder)
     _print_run(found.frame, planned_suite(folder), form)
@@ -127,8 +127,8 @@ def compare(
     form: AsFormat = Format.terminal,
 ) -> None:
     """Compare two runs on the trials they share: is B closer to the causal coefficients than A?"""
-    from irmbench.comparison_views import folders_view
-    from irmbench.terminal import show
+    from irmbench.views.comparison import folders_view
+    from irmbench.views.terminal import show
 
     show(folders_view(first, second), form)
 
@@ -136,7 +136,7 @@ def compare(
 @app.command()
 def report(folder: Annotated[Path, typer.Argument(help="the folder of a run")]) -> None:
     """Make a run's tables, plots and report.html again from its records."""
-    from irmbench.report import rebuild
+    from irmbench.report.page import rebuild
 
     typer.echo(rebuild(folder))
 
@@ -151,7 +151,7 @@ def identify(
     from rich.console import Console
 
     from irmbench import identify as matrix
-    from irmbench import identify_views as views
+    from irmbench.views import identify as views
 
     names = _names("METHODS", methods)
     if out is not None and (names or as_json):
@@ -178,10 +178,10 @@ def check(
     """Check one method or dataset against everything that is asked of it."""
     from rich.console import Console
 
-    from irmbench import contract
-    from irmbench.terminal import findings_table
+    from irmbench.contract import checks
+    from irmbench.views.terminal import findings_table
 
-    kind, findings = contract.check(plugin)
+    kind, findings = checks.check(plugin)
     Console().print(findings_table(findings))
     broken = sum(finding.verdict == "broken" for finding in findings)
     typer.echo(f"{plugin}: {f'{broken} broken' if broken else 'keeps to the contract'} of {kind}")
@@ -215,8 +215,8 @@ def _run(suite: str, **options: Any) -> None:
 
 
 def _print_run(frame: pd.DataFrame, suite: Suite | None, form: Format = Format.terminal) -> None:
-    from irmbench.leaderboard_views import run_view
-    from irmbench.terminal import show
+    from irmbench.views.leaderboard import run_view
+    from irmbench.views.terminal import show
 
     show(run_view(frame, suite), form)
 

@@ -113,7 +113,7 @@ def _searched(search: Searched, draw: int) -> dict[str, float]:
 
 def solver_of(method: Method, entry: str | Table, loss: Loss) -> Solver:
     """Return the solver that a suite's entry names for a method under a loss, with the changes it gives."""
-    from irmbench.solve import resolve_solver  # it imports the solvers, which listing suites does not need
+    from irmbench.engine.solve import resolve_solver  # it imports the solvers, which listing suites does not need
 
     given = {"name": entry} if isinstance(entry, str) else dict(entry)
     name = given.pop("name", None)

@@ -17,12 +17,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from irmbench import plugins
-from irmbench.batch import Batch
+from irmbench.engine.batch import Batch
+from irmbench.engine.solve import resolve_solver, solve, why_not
 from irmbench.interface import Dataset, Method, Solver, Truth
 from irmbench.moments import Moments, compress, merge, stack
 from irmbench.parameters import checked, split
-from irmbench.scores import score_coefficients, unscramble
-from irmbench.solve import resolve_solver, solve, why_not
+from irmbench.runs.scores import score_coefficients, unscramble
 
 Verdict = Literal["identified", "not identified", "undefined"]
 CLASSES = Path(__file__).parent / "data" / "assumption_classes.toml"

@@ -11,18 +11,19 @@ from pathlib import Path
 import msgspec
 import torch
 
-from irmbench import outputs, plan, provenance, report, sources
 from irmbench.changes import Changes, change
-from irmbench.dispatch import Dispatcher
 from irmbench.errors import UserError
-from irmbench.execution import digests, run_job, screen
-from irmbench.limits import NO_LIMITS, Limits
-from irmbench.loading import Contents, contents
-from irmbench.planning import Job, Survey
-from irmbench.pools import check_executor, open_pool
-from irmbench.progress import Progress
-from irmbench.reasons import reason
-from irmbench.store import Head, Record, Store
+from irmbench.report import outputs, page
+from irmbench.runs import plan, provenance, sources
+from irmbench.runs.dispatch import Dispatcher
+from irmbench.runs.execution import digests, run_job, screen
+from irmbench.runs.limits import NO_LIMITS, Limits
+from irmbench.runs.loading import Contents, contents
+from irmbench.runs.planning import Job, Survey
+from irmbench.runs.pools import check_executor, open_pool
+from irmbench.runs.progress import Progress
+from irmbench.runs.reasons import reason
+from irmbench.runs.store import Head, Record, Store
 from irmbench.suite import Suite, Trial, trials
 
 SURVEYED = 2**16  # trials that are planned together
@@ -111,7 +112,7 @@ def run_suite(suite: Suite, options: Options) -> Summary:
         outputs.write(store.folder, found.frame, suite)
         seconds = time.perf_counter() - started
         plan.finish(store.folder, seconds)
-        report.write(store.folder, found)
+        page.write(store.folder, found)
     return Summary(store.folder, seconds, found, len(planned) - len(missing), notices)
 
 

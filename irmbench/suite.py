@@ -18,11 +18,11 @@ from irmbench import plugins
 from irmbench.draws import Searched, check_search, drawn
 from irmbench.errors import UserError, suggest
 from irmbench.parameters import Table, instances, split
-from irmbench.streams import MOST
 
 Score = Literal["test_risk", "error_causal", "error_noncausal", "distance"]
 Entries = Annotated[list[str | Table], Meta(min_length=1)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+MOST = 10**10  # examples of an environment: hours of drawing
 LATER = {"name": "", "held_out": None, "validate": False}  # fields that the first records lack, and what that means
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from irmbench import regressions
-from irmbench.performance import Decision, Measurement
-from irmbench.timing import Case
-from irmbench.training_times import SIZES, Compilation, OneSeed, Step, Training
+from irmbench.perf import regressions
+from irmbench.perf.penalty_times import Decision, Measurement
+from irmbench.perf.timing import Case
+from irmbench.perf.training_times import SIZES, Compilation, OneSeed, Step, Training
 
 STEP, SMALL = Case(2, 10_000), Case(2, 100)
 OPERATORS = {"aten.mul.Tensor": 2, "aten.sub.Tensor": 1}

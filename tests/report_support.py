@@ -10,7 +10,8 @@ from unittest.mock import patch
 
 import msgspec
 
-from irmbench import plots_style, report
+from irmbench.plots import style
+from irmbench.report import page
 from irmbench.suite import parse
 
 EVIL = "<script>document.title = 'broken'</script>"
@@ -60,9 +61,9 @@ def make_run(folder: Path, trials: list[dict[str, Any]], **run: Any) -> Path:
     told = {"suite": msgspec.to_builtins(suite), "planned_trials": len(trials), "command": f"run it {MARKUP}"} | run
     (folder / "run.json").write_text(json.dumps(told))
     with only_svg():
-        return report.rebuild(folder)
+        return page.rebuild(folder)
 
 
 def only_svg() -> AbstractContextManager[Any]:
     """Return the context in which figures are drawn as SVG alone, which a report holds; others take longer."""
-    return patch.dict(plots_style.FORMATS, {"svg": plots_style.FORMATS["svg"]}, clear=True)
+    return patch.dict(style.FORMATS, {"svg": style.FORMATS["svg"]}, clear=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from irmbench import plugins
-from irmbench.assembly import assemble
-from irmbench.batch import Batch
+from irmbench.engine.batch import Batch
+from irmbench.engine.solve import resolve_solver
 from irmbench.interface import Dataset, Method, Solver
-from irmbench.plan import planned_ids
 from irmbench.runner import Summary
-from irmbench.solve import resolve_solver
-from irmbench.store import Record, Store
+from irmbench.runs.assembly import assemble
+from irmbench.runs.plan import planned_ids
+from irmbench.runs.store import Record, Store
 
 
 def method(name: str, **params: Any) -> Method:

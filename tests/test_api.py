@@ -35,7 +35,7 @@ COLUMNS = [
 @pytest.fixture
 def suite(tmp_path, monkeypatch):
     """A small suite's file; plots have tests of their own, and are slow."""
-    monkeypatch.setattr("irmbench.outputs.write", lambda *arguments, **keywords: None)
+    monkeypatch.setattr("irmbench.report.outputs.write", lambda *arguments, **keywords: None)
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "tiny.toml"
     file.write_text(TINY)

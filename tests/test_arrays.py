@@ -6,12 +6,12 @@ import torch
 from support import batch, dataset, method
 from torch.testing import assert_close
 
-from irmbench import descent
-from irmbench.arrays import SMALL, on_arrays
-from irmbench.descent import one_step, start
+from irmbench.engine import descent
+from irmbench.engine.arrays import SMALL, on_arrays
+from irmbench.engine.descent import one_step, start
+from irmbench.engine.solve import solve
+from irmbench.engine.tracing import trace
 from irmbench.interface import Solver
-from irmbench.solve import solve
-from irmbench.tracing import trace
 
 
 def traced(name, optimizer="sgd", **params):

@@ -14,7 +14,7 @@ import pytest
 
 import irmbench
 from irmbench.errors import UserError
-from irmbench.store import SCHEMA
+from irmbench.runs.store import SCHEMA
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = """
@@ -417,9 +417,9 @@ def test_loading_a_bad_folder_is_refused_or_gives_a_frame(place, folder):
 def test_perf_records_that_cannot_be_written(refused, place, monkeypatch):
     from perf_support import measurement, training
 
-    from irmbench import performance, training_times
+    from irmbench.perf import penalty_times, training_times
 
-    monkeypatch.setattr(performance, "measure", lambda cases, device: [measurement(case) for case in cases])
+    monkeypatch.setattr(penalty_times, "measure", lambda cases, device: [measurement(case) for case in cases])
     monkeypatch.setattr(training_times, "measure", training)
     write(place / "results", b"in the way")
     assert "cannot be written" in refused("perf", "run")

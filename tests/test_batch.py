@@ -7,12 +7,12 @@ import torch
 from support import batch, dataset, method
 from torch.testing import assert_close
 
-import irmbench.solve
+import irmbench.engine.solve
 from irmbench import plugins
-from irmbench.batch import Splitter
-from irmbench.descent import one_step, start
+from irmbench.engine.batch import Splitter
+from irmbench.engine.descent import one_step, start
+from irmbench.engine.solve import closed_form, descends, solve
 from irmbench.interface import Method, Solver
-from irmbench.solve import closed_form, descends, solve
 
 SGD = Solver(optimizer="sgd", learning_rate=1e-3, steps=40)
 ADAM = Solver(optimizer="adam", learning_rate=1e-2, steps=40)
@@ -68,7 +68,7 @@ def test_a_trial_alone_gives_the_numbers_it_gives_in_a_batch(name, solver):
 def test_closed_forms_are_the_same_seed_by_seed_where_memory_is_short(name, monkeypatch):
     whole = batch(dataset("irm_chain", n=50), method(name), "converged", seeds=3)
     together = closed_form(whole)
-    monkeypatch.setattr(irmbench.solve, "WORKSPACE", 1)
+    monkeypatch.setattr(irmbench.engine.solve, "WORKSPACE", 1)
     assert_close(closed_form(whole), together, rtol=1e-12, atol=1e-14)
 
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from support import batch, dataset, method
 
-from irmbench import scores
-from irmbench.batch import Batch
+from irmbench.engine.batch import Batch
+from irmbench.engine.risks import environments
+from irmbench.engine.solve import solve, why_not
 from irmbench.interface import Method, Network, Solver, Truth
 from irmbench.moments import Examples, compress, stack
-from irmbench.risks import environments
-from irmbench.scores import zero_one_risk
-from irmbench.solve import solve, why_not
+from irmbench.runs import scores
+from irmbench.runs.scores import zero_one_risk
 
 N = 100_000
 SAME = Method()  # its parameters are the coefficients

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from irmbench import runner
-from irmbench.loading import Contents
-from irmbench.store import Store
+from irmbench.runs.loading import Contents
+from irmbench.runs.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = """
@@ -43,7 +43,7 @@ class {name}(Method):
 def folder(tmp_path, monkeypatch):
     """A working folder with a small suite in it; plots have tests of their own, and are slow."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("irmbench.outputs.write", lambda *arguments, **keywords: None)
+    monkeypatch.setattr("irmbench.report.outputs.write", lambda *arguments, **keywords: None)
     (tmp_path / "tiny.toml").write_text(TINY)
     return tmp_path
 

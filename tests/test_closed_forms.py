@@ -9,10 +9,10 @@ import torch
 from support import batch, dataset, method
 from torch.testing import assert_close
 
+from irmbench.engine.risks import environments
+from irmbench.engine.solve import closed_form, solve
 from irmbench.interface import CLOSED_FORM, Solver
 from irmbench.moments import Moments, stack
-from irmbench.risks import environments
-from irmbench.solve import closed_form, solve
 
 D = 3
 SIZES = (40, 70, 120, 55, 90)  # of five environments: more than the three inputs that their means must span

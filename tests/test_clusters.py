@@ -14,10 +14,10 @@ import pytest
 from support import records_of
 
 import irmbench
-from irmbench import clusters, dispatch, planning
 from irmbench.errors import UserError
-from irmbench.limits import Limits
 from irmbench.runner import Options, run_suite
+from irmbench.runs import clusters, dispatch, planning
+from irmbench.runs.limits import Limits
 from irmbench.suite import parse
 
 ROOT = Path(irmbench.__file__).resolve().parents[1]
@@ -72,7 +72,7 @@ solvers = [{{ name = "official", steps = 20 }}]
 @pytest.fixture(autouse=True)
 def _no_plots(monkeypatch):
     """Plots have tests of their own, and are slow."""
-    monkeypatch.setattr("irmbench.outputs.write", lambda *arguments, **keywords: None)
+    monkeypatch.setattr("irmbench.report.outputs.write", lambda *arguments, **keywords: None)
 
 
 @pytest.fixture

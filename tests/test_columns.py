@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irmbench.columns import rows
-from irmbench.shards import Part
-from irmbench.store import SCHEMA, Store
+from irmbench.runs.columns import rows
+from irmbench.runs.shards import Part
+from irmbench.runs.store import SCHEMA, Store
 
 scalars = st.one_of(
     st.none(),
@@ -70,7 +70,7 @@ def test_a_column_is_what_pandas_makes_of_it(tmp_path, column, missing):
 
 
 def test_fields_and_types_that_come_late_are_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("irmbench.shards.BLOCK", 200)
+    monkeypatch.setattr("irmbench.runs.shards.BLOCK", 200)
     of = (
         [{"x": 1, "y": "a"}] * 5 + [{"x": 0.5, "y": "b", "z": [1]}] * 5 + [{"x": None, "y": 3, "made_by": {"k": 1}}] * 5
     )

@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from irmbench import formats
-from irmbench.comparison import compare_runs, origins, pair, unshared
-from irmbench.comparison_views import comparison_view
+from irmbench.analysis.comparison import compare_runs, origins, pair, unshared
 from irmbench.errors import UserError
-from irmbench.terminal import in_terminal
+from irmbench.views import formats
+from irmbench.views.comparison import comparison_view
+from irmbench.views.terminal import in_terminal
 
 SEEDS = 12
 

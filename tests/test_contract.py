@@ -9,12 +9,13 @@ import torch
 from support import dataset, method
 from typer.testing import CliRunner
 
-from irmbench import contract, dataset_contract, method_contract, plugins, small_problems
+from irmbench import plugins
 from irmbench.cli import app
+from irmbench.contract import checks, of_datasets, of_methods, small_problems
+from irmbench.contract.findings import findings
+from irmbench.contract.variations import variations
 from irmbench.errors import UserError
-from irmbench.findings import findings
 from irmbench.interface import Dataset, Examples, Method, Moments, Setting, Truth, hyper
-from irmbench.variations import variations
 
 
 def broken(found):
@@ -23,12 +24,12 @@ def broken(found):
 
 @pytest.mark.parametrize("name", plugins.discover("methods"))
 def test_every_bundled_method_keeps_to_the_contract(name):
-    assert broken(findings(plugins.load("methods", name), method_contract.CHECKS)) == {}
+    assert broken(findings(plugins.load("methods", name), of_methods.CHECKS)) == {}
 
 
 @pytest.mark.parametrize("name", plugins.discover("datasets"))
 def test_every_bundled_dataset_keeps_to_the_contract(name):
-    assert broken(findings(plugins.load("datasets", name), dataset_contract.CHECKS)) == {}
+    assert broken(findings(plugins.load("datasets", name), of_datasets.CHECKS)) == {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,13 +44,13 @@ class Sound(Method):
 
 
 def check_of(name, cls):
-    (one,) = [check for check in method_contract.CHECKS if check.__name__ == name]
+    (one,) = [check for check in of_methods.CHECKS if check.__name__ == name]
     (finding,) = findings(cls, [one])
     return finding
 
 
 def test_a_sound_method_passes_every_check():
-    verdicts = {finding.check: finding.verdict for finding in findings(Sound, method_contract.CHECKS)}
+    verdicts = {finding.check: finding.verdict for finding in findings(Sound, of_methods.CHECKS)}
     assert set(verdicts.values()) == {"ok"}
 
 
@@ -157,7 +158,7 @@ def test_an_error_is_told_in_one_line_with_the_plugin_s_own(tmp_path):
             '''
         )
     )
-    _, found = contract.check(str(file))
+    _, found = checks.check(str(file))
     detail = broken(found)["shapes and values"]
     assert detail == "raised ZeroDivisionError: integer division or modulo by zero (faulty.py, line 9)"
 
@@ -167,7 +168,7 @@ def test_a_plugin_whose_defaults_cannot_be_built_says_so():
     class Needy(Method):
         weight: float
 
-    (finding,) = findings(Needy, method_contract.CHECKS)
+    (finding,) = findings(Needy, of_methods.CHECKS)
     assert "cannot be built without arguments" in finding.detail
 
 
@@ -229,7 +230,7 @@ class Endless(Plain):
 
 
 def test_a_sound_dataset_breaks_nothing():
-    assert broken(findings(Plain, dataset_contract.CHECKS)) == {}
+    assert broken(findings(Plain, of_datasets.CHECKS)) == {}
 
 
 @pytest.mark.parametrize(
@@ -243,7 +244,7 @@ def test_a_sound_dataset_breaks_nothing():
     ],
 )
 def test_datasets_are_told_how_too(check, cls, words):
-    assert words in broken(findings(cls, dataset_contract.CHECKS))[check]
+    assert words in broken(findings(cls, of_datasets.CHECKS))[check]
 
 
 def test_variations_differ_in_one_field():
@@ -275,14 +276,14 @@ def test_the_command_line_fails_where_something_is_broken(tmp_path):
 @pytest.mark.parametrize("text", ["irmv2", "no/such/file.py"])
 def test_what_cannot_be_found_is_one_line(text):
     with pytest.raises(UserError) as error:
-        contract.check(text)
+        checks.check(text)
     assert "\n" not in str(error.value)
 
 
 def test_a_file_without_a_plugin_is_refused(tmp_path):
     (tmp_path / "nothing.py").write_text("x = 1\n")
     with pytest.raises(UserError, match="needs one public subclass"):
-        contract.check(str(tmp_path / "nothing.py"))
+        checks.check(str(tmp_path / "nothing.py"))
 
 
 def test_the_reference_problems_have_what_they_stand_for():

@@ -9,7 +9,7 @@ import torch
 from support import dataset
 
 from irmbench.moments import compress
-from irmbench.scores import zero_one_risk
+from irmbench.runs.scores import zero_one_risk
 
 LINEAR = [
     ("irm_appendix_d", {}),

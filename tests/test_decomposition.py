@@ -6,9 +6,9 @@ import pytest
 from matplotlib.figure import Figure
 from report_support import only_svg
 
-from irmbench import outputs
-from irmbench.decomposition import PARTS, decompose
-from irmbench.plots_decomposition import decomposition
+from irmbench.analysis.decomposition import PARTS, decompose
+from irmbench.plots.decomposition import decomposition
+from irmbench.report import outputs
 
 SEEDS = range(4)
 DISTANCES = {"population": [0.1, 0.1, 0.2, 0.2], "converged": [0.3, 0.2, 0.5, 0.1], "official": [0.4, 0.6, 0.4, 0.9]}

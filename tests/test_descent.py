@@ -5,11 +5,11 @@ import torch
 from support import batch, dataset, method
 from torch.testing import assert_close
 
-from irmbench import descent
-from irmbench.first_steps import first_steps
+from irmbench.contract.first_steps import first_steps
+from irmbench.engine import descent
+from irmbench.engine.risks import environments
+from irmbench.engine.solve import solve
 from irmbench.interface import Solver
-from irmbench.risks import environments
-from irmbench.solve import solve
 
 
 def by_torch(optimizer, solver, m, data):

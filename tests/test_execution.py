@@ -8,10 +8,10 @@ import msgspec
 import pytest
 import torch
 
-from irmbench import planning
-from irmbench.execution import run_job, screen
 from irmbench.moments import compress
-from irmbench.planning import build, plan
+from irmbench.runs import planning
+from irmbench.runs.execution import run_job, screen
+from irmbench.runs.planning import build, plan
 from irmbench.suite import parse, trials
 
 HEADER = "from dataclasses import dataclass\n\nimport torch\n\nfrom irmbench.interface import Method, hyper\n"

@@ -12,10 +12,10 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from irmbench import formats
-from irmbench.formats import LABEL, Cell, Table, View, panels, widths
-from irmbench.latex import LINE, escape, latex
-from irmbench.terminal import WRITERS, in_terminal, show
+from irmbench.views import formats
+from irmbench.views.formats import LABEL, Cell, Table, View, panels, widths
+from irmbench.views.latex import LINE, escape, latex
+from irmbench.views.terminal import WRITERS, in_terminal, show
 
 AWKWARD = (
     r"""a_b _c_ *d* `e` %f &amp; $g$ #h {i} ~j~ ^k \l \| <b>m</b> |n| [o](p) ![q](r) "s" 't' -- --- ‘u’ é ø β Ж 中"""

@@ -21,12 +21,13 @@ from rich.console import Console
 from support import dataset, method
 from torch.testing import assert_close
 
-from irmbench import identify, identify_views, plugins
+from irmbench import identify, plugins
 from irmbench.errors import UserError
 from irmbench.identify import AssumptionClass, Cell, answer, within_limit
 from irmbench.interface import CLOSED_FORM, Method, Solver, hyper
 from irmbench.moments import compress, merge
 from irmbench.parameters import checked
+from irmbench.views import identify as identify_views
 
 CLASSES = tomllib.loads(identify.CLASSES.read_text(encoding="utf-8"))["class"]
 SAMPLED = "eills_scm"  # the one dataset without exact moments

@@ -6,11 +6,11 @@ import pytest
 from support import records_of
 
 import irmbench
-from irmbench import dispatch
 from irmbench.errors import UserError
-from irmbench.limits import Limits
 from irmbench.runner import Options, run_suite
-from irmbench.store import Store
+from irmbench.runs import dispatch
+from irmbench.runs.limits import Limits
+from irmbench.runs.store import Store
 from irmbench.suite import parse, trials
 
 METHOD = '''"""A method that does harm."""
@@ -79,7 +79,7 @@ LIMITS = Limits(seconds=2.0, mebibytes=300)
 @pytest.fixture(autouse=True)
 def _no_plots(monkeypatch):
     """Plots have tests of their own, and are slow."""
-    monkeypatch.setattr("irmbench.outputs.write", lambda *arguments, **keywords: None)
+    monkeypatch.setattr("irmbench.report.outputs.write", lambda *arguments, **keywords: None)
 
 
 def suite(methods, seeds=1, datasets=SMALL):
@@ -100,7 +100,7 @@ def harmed(tmp_path_factory):
         (folder / "methods" / f"{name}.py").write_text(code)
     names = ", ".join(f'"{name}"' for name in ("erm", *HARM, "zero"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("irmbench.outputs.write", lambda *arguments, **keywords: None)
+        patch.setattr("irmbench.report.outputs.write", lambda *arguments, **keywords: None)
         patch.setattr(irmbench, "__path__", [*irmbench.__path__, str(folder)])
         patch.setattr(dispatch, "DEATHS", 1)
         return run(folder / "run", suite(names), workers=2)

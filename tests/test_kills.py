@@ -17,8 +17,8 @@ import pytest
 from support import records_of
 
 import irmbench
-from irmbench import dispatch, planning
 from irmbench.runner import Options, run_suite
+from irmbench.runs import dispatch, planning
 from irmbench.suite import parse
 
 ROOT = Path(irmbench.__file__).resolve().parents[1]
@@ -54,7 +54,8 @@ solvers = ["converged"]
 DRIVER = f"""
 import os, random, signal, sys, time
 from pathlib import Path
-from irmbench import outputs, planning
+from irmbench.report import outputs
+from irmbench.runs import planning
 from irmbench.runner import Options, run_suite
 from irmbench.suite import parse
 
@@ -81,7 +82,7 @@ print(killed, status)
 @pytest.fixture(autouse=True)
 def _small_jobs(monkeypatch, write_plugin):
     """Many small jobs of a slow method, and no plots."""
-    monkeypatch.setattr("irmbench.outputs.write", lambda *arguments, **keywords: None)
+    monkeypatch.setattr("irmbench.report.outputs.write", lambda *arguments, **keywords: None)
     monkeypatch.setattr(planning, "MAX_TRIALS", 2)
     write_plugin("methods", "slow_erm", SLOW)
 

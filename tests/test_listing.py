@@ -7,7 +7,7 @@ import pytest
 
 from irmbench import plugins
 from irmbench.errors import UserError
-from irmbench.listing import KINDS, describe, details, summaries
+from irmbench.views.listing import KINDS, describe, details, summaries
 
 MINE = '''"""What mine does.
 

@@ -5,9 +5,9 @@ import shutil
 import msgspec
 import pytest
 
-from irmbench import plan, provenance
-from irmbench.loading import NEEDED, contents
-from irmbench.store import SCHEMA, Store
+from irmbench.runs import plan, provenance
+from irmbench.runs.loading import NEEDED, contents
+from irmbench.runs.store import SCHEMA, Store
 from irmbench.suite import parse
 
 SUITE = parse('name = "tiny"\n[[experiments]]\ndatasets = ["irm_chain"]\nmethods = ["erm"]')
@@ -166,7 +166,8 @@ def test_records_that_no_run_made_are_passed_over_and_said(make_run, plan):
 def test_the_code_of_records_is_hashed_from_modules_and_data(tmp_path, monkeypatch):
     package = tmp_path / "irmbench"
     (package / "data").mkdir(parents=True)
-    (package / "methods").mkdir()
+    for folder in ("methods", "runs"):
+        (package / folder).mkdir()
     monkeypatch.setattr("irmbench.__file__", str(package / "__init__.py"))
 
     def code(file, content):
@@ -177,7 +178,18 @@ def test_the_code_of_records_is_hashed_from_modules_and_data(tmp_path, monkeypat
     first = code("__init__.py", "")
     assert code("__init__.py", "x = 1") != first
     assert code("__init__.py", "") == first == code("methods/erm.py", "") == code("notes.txt", "")
-    assert len({first, code("solve.py", ""), code("data/classes.toml", ""), code("data/classes.toml", "x = 1")}) == 4
+    assert (
+        len(
+            {
+                first,
+                code("solve.py", ""),
+                code("runs/store.py", ""),
+                code("data/classes.toml", ""),
+                code("data/classes.toml", "x = 1"),
+            }
+        )
+        == 5
+    )
     provenance.code.cache_clear()
 
 

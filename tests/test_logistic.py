@@ -8,14 +8,14 @@ from support import batch, dataset, method
 from torch.func import grad, vmap
 from torch.testing import assert_close
 
-from irmbench import descent
+from irmbench.engine import descent
+from irmbench.engine.logistic import curvature, sign, sums, without_unused
+from irmbench.engine.on_examples import ExampleEnvironments
+from irmbench.engine.on_signed import SignedEnvironments
+from irmbench.engine.tracing import trace
 from irmbench.interface import Method, Solver
-from irmbench.logistic import curvature, sign, sums, without_unused
 from irmbench.moments import Examples
-from irmbench.on_examples import ExampleEnvironments
-from irmbench.on_signed import SignedEnvironments
-from irmbench.ordinary_loops import OrdinaryLoop
-from irmbench.tracing import trace
+from irmbench.perf.ordinary_loops import OrdinaryLoop
 
 SINGLE = {"rtol": 2e-5, "atol": 2e-6}  # what float32 examples leave of a sum of a thousand
 SCORES = {

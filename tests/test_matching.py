@@ -9,14 +9,14 @@ from scipy.integrate import quad
 from support import batch, dataset, method
 from torch.testing import assert_close
 
-from irmbench import planning
-from irmbench.batch import Splitter
+from irmbench.engine.batch import Splitter
+from irmbench.engine.risks import environments
+from irmbench.engine.solve import resolve_solver, solve, why_not
 from irmbench.interface import Solver
 from irmbench.kernels import SCALES, expected_kernel, kernel
 from irmbench.moments import Examples, Moments, compress
-from irmbench.planning import plan
-from irmbench.risks import environments
-from irmbench.solve import resolve_solver, solve, why_not
+from irmbench.runs import planning
+from irmbench.runs.planning import plan
 from irmbench.suite import parse, trials
 
 E, N, D = 3, 20, 4

@@ -9,11 +9,11 @@ from support import batch, dataset, method
 from torch.testing import assert_close
 
 from irmbench import plugins
-from irmbench.first_steps import first_steps
+from irmbench.contract.first_steps import first_steps
+from irmbench.engine.risks import environments
+from irmbench.engine.solve import solve
 from irmbench.interface import Solver
 from irmbench.moments import Moments, compress
-from irmbench.risks import environments
-from irmbench.solve import solve
 
 E, D = 3, 4
 BUNDLED = sorted(plugins.discover("methods"))

@@ -7,12 +7,12 @@ import pytest
 import torch
 from support import method
 
-from irmbench.batch import Batch
-from irmbench.first_steps import first_steps
+from irmbench.contract.first_steps import first_steps
+from irmbench.engine.batch import Batch
+from irmbench.engine.risks import environments
+from irmbench.engine.solve import solve
 from irmbench.interface import Network, Solver, Truth
 from irmbench.moments import Examples, stack
-from irmbench.risks import environments
-from irmbench.solve import solve
 
 NETWORK = Network(inputs=3, hidden=4)
 NOTHING = Truth(torch.zeros(0), torch.zeros(0, dtype=torch.bool), torch.zeros(0, 0))

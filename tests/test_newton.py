@@ -7,11 +7,11 @@ import pytest
 import torch
 from support import batch, dataset, method
 
-from irmbench import newton
-from irmbench.batch import Batch
+from irmbench.engine import newton
+from irmbench.engine.batch import Batch
+from irmbench.engine.newton import newton_step
+from irmbench.engine.solve import resolve_solver, solve
 from irmbench.moments import Moments, compress, stack
-from irmbench.newton import newton_step
-from irmbench.solve import resolve_solver, solve
 
 # Appendix D with equal weights: (x coefficient, z coefficient) by value of the one float, exact or to printed digits.
 APPENDIX_D = {

@@ -9,8 +9,8 @@ import pytest
 import torch
 from support import batch, dataset, method
 
+from irmbench.engine.solve import solve
 from irmbench.interface import Solver
-from irmbench.solve import solve
 
 PRINTED = {
     0: (0.8598, 0.8562, 0.6880, 0.6795),

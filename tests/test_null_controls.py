@@ -16,12 +16,12 @@ from torch.func import vmap
 from torch.testing import assert_close
 
 from irmbench import plugins
-from irmbench.batch import Batch
+from irmbench.engine.batch import Batch
+from irmbench.engine.risks import environments
+from irmbench.engine.solve import descends, resolve_solver, solve, why_not
 from irmbench.interface import Oracle
 from irmbench.moments import compress, stack
-from irmbench.risks import environments
-from irmbench.scores import score_coefficients
-from irmbench.solve import descends, resolve_solver, solve, why_not
+from irmbench.runs.scores import score_coefficients
 
 SEEDS, SAMPLES, N = 60, 100, 1000
 LEVEL = 0.01  # that any method at all is called closer to the causes than another by chance

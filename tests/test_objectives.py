@@ -10,11 +10,11 @@ from support import batch, dataset, method
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.testing import assert_close
 
+from irmbench.engine.risks import environments
+from irmbench.engine.solve import resolve_solver, solve
 from irmbench.interface import Dataset, Moments, Solver, one_minus_log_uniform
 from irmbench.moments import Examples, compress, merge
 from irmbench.networks import Network
-from irmbench.risks import environments
-from irmbench.solve import resolve_solver, solve
 
 E, N, D = 3, 24, 3
 LOSSES = pytest.mark.parametrize("logistic", [False, True], ids=["squared", "logistic"])

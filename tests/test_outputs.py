@@ -8,16 +8,16 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from irmbench import outputs
+from irmbench.analysis.standings import ALL
+from irmbench.analysis.statistics import LEVEL, mean_interval
+from irmbench.analysis.tables import leaderboard, trials_csv
 from irmbench.errors import UserError
-from irmbench.execution import run_job, screen
-from irmbench.leaderboard_views import leaderboard_view
-from irmbench.planning import plan
-from irmbench.standings import ALL
-from irmbench.statistics import LEVEL, mean_interval
+from irmbench.report import outputs
+from irmbench.runs.execution import run_job, screen
+from irmbench.runs.planning import plan
 from irmbench.suite import Timing, parse, trials
-from irmbench.tables import leaderboard, trials_csv
-from irmbench.terminal import in_terminal
+from irmbench.views.leaderboard import leaderboard_view
+from irmbench.views.terminal import in_terminal
 
 CLASSES = ("Y-noise constant", "Y-noise constant, confounded", "Y-noise varies", "Y-noise varies, confounded")
 

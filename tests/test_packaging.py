@@ -124,7 +124,7 @@ def test_an_editable_install_sees_a_new_file(editable, checkout, tmp_path):
 
 
 def test_the_code_has_the_same_hash_in_a_wheel_as_in_the_checkout(installed, tmp_path):
-    command = [installed / "python", "-c", "from irmbench.provenance import code; print(code())"]
+    command = [installed / "python", "-c", "from irmbench.runs.provenance import code; print(code())"]
     assert run(*command, cwd=tmp_path) == run(*command, cwd=ROOT)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from irmbench.paired import advantages, holm, signed_rank
+from irmbench.analysis.paired import advantages, holm, signed_rank
 
 
 def normal(*shape, seed=0):

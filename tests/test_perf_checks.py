@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from irmbench import performance
+from irmbench.perf import penalty_times
 
 ROOT = Path(__file__).resolve().parents[1]
 # The kernel, and a slowdown: a share of the calls is made twice.
@@ -30,9 +30,9 @@ def repository(tmp_path, monkeypatch):
     for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "base"]):
         subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *command], cwd=tmp_path, check=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(performance, "PACKAGE", tmp_path / "irmbench")
-    monkeypatch.setattr(performance, "GRID", performance.GRID[1:2])
-    monkeypatch.setattr(performance, "PROCESSES", 1)
+    monkeypatch.setattr(penalty_times, "PACKAGE", tmp_path / "irmbench")
+    monkeypatch.setattr(penalty_times, "GRID", penalty_times.GRID[1:2])
+    monkeypatch.setattr(penalty_times, "PROCESSES", 1)
     return tmp_path
 
 

@@ -7,7 +7,9 @@ import pytest
 import torch
 from perf_support import OPERATORS, decision, measurement, training
 
-from irmbench import operator_counts, perf_plots, perf_records, performance, training_times
+from irmbench.perf import operator_counts, penalty_times, training_times
+from irmbench.perf import plots as perf_plots
+from irmbench.perf import records as perf_records
 
 
 @pytest.fixture(autouse=True)
@@ -16,13 +18,15 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(perf_plots, "save_scaling", lambda record: [record.path.with_suffix(".png")])
     monkeypatch.setattr(perf_plots, "save_history", lambda records: [perf_records.ROOT / "history.png"])
-    monkeypatch.setattr(performance, "measure", lambda cases, device: [measurement(case) for case in cases])
+    monkeypatch.setattr(penalty_times, "measure", lambda cases, device: [measurement(case) for case in cases])
     monkeypatch.setattr(training_times, "measure", training)
-    monkeypatch.setattr(performance, "revision", lambda ref: "c" * 40)
-    monkeypatch.setattr(performance, "kernel_source", lambda commit: "")
+    monkeypatch.setattr(penalty_times, "revision", lambda ref: "c" * 40)
+    monkeypatch.setattr(penalty_times, "kernel_source", lambda commit: "")
     decided(monkeypatch, "ok")
     expectations = tmp_path / "operator_counts.json"
-    expectations.write_text(json.dumps({"cpu": {performance.case_id(case): OPERATORS for case in performance.GRID}}))
+    expectations.write_text(
+        json.dumps({"cpu": {penalty_times.case_id(case): OPERATORS for case in penalty_times.GRID}})
+    )
     monkeypatch.setattr(operator_counts, "EXPECTED", expectations)
     return tmp_path
 
@@ -37,7 +41,7 @@ def decided(monkeypatch, *verdicts):
     def check(source, cases, device):
         return [decision(case, verdict=verdict) for case, verdict in zip(cases, verdicts, strict=False)]
 
-    monkeypatch.setattr(performance, "check", check)
+    monkeypatch.setattr(penalty_times, "check", check)
 
 
 def test_a_run_prints_a_table_and_stores_a_record_and_a_plot(call, folder):
@@ -73,7 +77,7 @@ def test_a_machine_that_cannot_compile_says_so(call, monkeypatch):
 
 
 def test_on_cuda_the_training_step_is_not_timed(call, monkeypatch):
-    monkeypatch.setattr(performance, "require", lambda device: None)
+    monkeypatch.setattr(penalty_times, "require", lambda device: None)
     monkeypatch.setattr(perf_records, "fingerprint", lambda device: {"fingerprint": "0" * 12})
     monkeypatch.delattr(training_times, "measure")
     out = call("run", "--device", "cuda")[1]
@@ -99,7 +103,7 @@ def test_records_from_before_the_training_step_are_listed_and_compared(call, fol
 
 
 def test_the_tables_fit_80_columns_and_cut_nothing(call, monkeypatch):
-    decided(monkeypatch, *["inconclusive"] * len(performance.GRID))
+    decided(monkeypatch, *["inconclusive"] * len(penalty_times.GRID))
     outputs = [call("run")[1], call("check", "--base", "HEAD~1")[1], call("compare", "0001", "0002")[1]]
     tables = [line for out in (*outputs, call("history")[1]) for line in out.splitlines() if ":" not in line]
     assert max(map(len, tables)) <= 80
@@ -115,7 +119,7 @@ def test_a_check_exits_with_its_worst_verdict(verdicts, code, call, monkeypatch)
     got, out, _ = call("check", "--base", "HEAD~1")
     assert got == code
     assert "against HEAD~1 (cccccccccccc)" in out
-    assert perf_records.load_all()[0].infos[performance.case_id(performance.GRID[0])]["verdict"] == verdicts[0]
+    assert perf_records.load_all()[0].infos[penalty_times.case_id(penalty_times.GRID[0])]["verdict"] == verdicts[0]
 
 
 def test_a_check_needs_a_base(call):
@@ -126,7 +130,7 @@ def test_a_check_needs_a_base(call):
 
 @pytest.mark.parametrize("command", [["run"], ["check", "--base", "HEAD~1"]], ids=lambda c: c[0])
 def test_other_operators_than_expected_fail_until_they_are_expected(command, call):
-    operator_counts.update({performance.case_id(case): {} for case in performance.GRID}, "cpu")
+    operator_counts.update({penalty_times.case_id(case): {} for case in penalty_times.GRID}, "cpu")
     code, out, _ = call(*command)
     assert code == 1
     assert "0 expected, 3 counted" in out
@@ -152,7 +156,7 @@ def test_records_of_one_machine_are_compared(call):
 
 def test_a_slower_record_is_a_regression(call, monkeypatch):
     call("run")
-    monkeypatch.setattr(performance, "measure", lambda cases, device: [measurement(case, fast=1.3) for case in cases])
+    monkeypatch.setattr(penalty_times, "measure", lambda cases, device: [measurement(case, fast=1.3) for case in cases])
     call("run")
     assert call("compare", "0001", "0002")[0] == 1
 

@@ -8,11 +8,12 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from perf_support import STEP, measurement, training
 
-from irmbench import perf_plots, perf_records
-from irmbench.plots_style import FORMATS, LOOKS
-from irmbench.timing import QUICK_CASES, Case
-from irmbench.training_loops import Size
-from irmbench.training_times import GROWTH, Step
+from irmbench.perf import plots as perf_plots
+from irmbench.perf import records as perf_records
+from irmbench.perf.timing import QUICK_CASES, Case
+from irmbench.perf.training_loops import Size
+from irmbench.perf.training_times import GROWTH, Step
+from irmbench.plots.style import FORMATS, LOOKS
 
 GROWING = [Case(2, 100), Case(2, 1_000), Case(10, 100), Case(10, 1_000)]
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from perf_support import OPERATORS, SMALL, STEP, decision, measurement, training
 
-from irmbench import perf_records, provenance
 from irmbench.errors import UserError
-from irmbench.performance import NothingComparableError, case_id
+from irmbench.perf import records as perf_records
+from irmbench.perf.penalty_times import NothingComparableError, case_id
+from irmbench.runs import provenance
 
 COMMITTED = Path(__file__).parents[1] / perf_records.ROOT
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from perf_support import OPERATORS, SMALL, STEP, measurement
 
-from irmbench import operator_counts, performance, performance_worker, regressions
 from irmbench.errors import UserError
-from irmbench.fingerprint import fingerprint
-from irmbench.performance import NothingComparableError
-from irmbench.timing import Case
+from irmbench.perf import operator_counts, penalty_times, regressions, worker
+from irmbench.perf.fingerprint import fingerprint
+from irmbench.perf.penalty_times import NothingComparableError
+from irmbench.perf.timing import Case
 
 # As old as a revision can be: one function, none of the names that came later.
 OLD_KERNEL = """
@@ -42,7 +42,7 @@ def repository(tmp_path, monkeypatch):
     """A repository whose package has a kernel in its second commit only."""
     package = tmp_path / "irmbench"
     package.mkdir()
-    monkeypatch.setattr(performance, "PACKAGE", package)
+    monkeypatch.setattr(penalty_times, "PACKAGE", package)
 
     def git(*arguments):
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
@@ -58,31 +58,31 @@ def repository(tmp_path, monkeypatch):
 
 
 def test_cases_have_names_of_their_own():
-    assert len({performance.case_id(case) for case in performance.GRID}) == len(performance.GRID)
-    assert len({performance.label(case) for case in performance.GRID}) == len(performance.GRID)
+    assert len({penalty_times.case_id(case) for case in penalty_times.GRID}) == len(penalty_times.GRID)
+    assert len({penalty_times.label(case) for case in penalty_times.GRID}) == len(penalty_times.GRID)
 
 
 def test_a_label_names_what_differs_from_the_notebooks_step():
-    assert performance.label(STEP) == "2 × 10,000"
-    assert performance.label(Case(1, 5, "float64", "logistic", "full")) == "1 × 5 float64 logistic full"
+    assert penalty_times.label(STEP) == "2 × 10,000"
+    assert penalty_times.label(Case(1, 5, "float64", "logistic", "full")) == "1 × 5 float64 logistic full"
 
 
 def test_the_labels_leave_room_in_a_table_of_80_columns():
-    assert max(len(performance.label(case)) for case in performance.GRID) <= 20
+    assert max(len(penalty_times.label(case)) for case in penalty_times.GRID) <= 20
 
 
 def test_an_old_kernel_loads_beside_the_packages_own():
-    kernel = performance_worker.load_kernel("old", OLD_KERNEL)
+    kernel = worker.load_kernel("old", OLD_KERNEL)
     x, y = torch.ones(2, 4), torch.zeros(2, 4)
     assert kernel(x, y).tolist() == [4.0, 4.0]
     assert kernel.__module__ == "irmbench_penalty_old"
 
 
 def test_the_working_trees_kernel_loads_twice():
-    source = performance.kernel_source()
-    first, second = (performance_worker.load_kernel(name, source) for name in ("base", "same"))
+    source = penalty_times.kernel_source()
+    first, second = (worker.load_kernel(name, source) for name in ("base", "same"))
     assert first is not second
-    arms = performance_worker.kernel_arms(Case(3, 5), {"base": first, "same": second}, "cpu", 0)
+    arms = worker.kernel_arms(Case(3, 5), {"base": first, "same": second}, "cpu", 0)
     torch.testing.assert_close(arms["base"](), arms["same"]())
 
 
@@ -93,15 +93,15 @@ def test_all_kernels_run_on_the_same_tensors():
         seen.append((f.data_ptr(), y.data_ptr(), options))
         return (f * y).sum(-1)
 
-    for arm in performance_worker.kernel_arms(SMALL, {"a": kernel, "b": kernel}, "cpu", 0).values():
+    for arm in worker.kernel_arms(SMALL, {"a": kernel, "b": kernel}, "cpu", 0).values():
         arm()
     assert seen[0] == seen[1]
     assert seen[0][2] == {"loss": "squared", "estimator": "split"}
 
 
 def test_a_process_reports_every_arm_and_its_counters():
-    kernel = performance_worker.load_kernel("old", OLD_KERNEL)
-    found = performance_worker.measure_case(Case(2, 10), 2, {"base": kernel}, "cpu", 0)
+    kernel = worker.load_kernel("old", OLD_KERNEL)
+    found = worker.measure_case(Case(2, 10), 2, {"base": kernel}, "cpu", 0)
     assert {arm: len(values) for arm, values in found["seconds"].items()} == dict.fromkeys(
         ("fast", "reference", "bound", "base"), 2
     )
@@ -119,7 +119,7 @@ def test_all_kernels_are_called_equally_often():
 
         return run
 
-    performance_worker.measure_case(Case(2, 10), 2, {name: kernel(name) for name in calls}, "cpu", 0)
+    worker.measure_case(Case(2, 10), 2, {name: kernel(name) for name in calls}, "cpu", 0)
     assert calls["base"] == calls["same"] > 2
 
 
@@ -128,20 +128,20 @@ def test_peak_memory_is_what_is_held_at_once():
         for _ in range(3):
             torch.zeros(1000)
 
-    assert performance_worker.peak_bytes(arm, "cpu") == 4000
+    assert worker.peak_bytes(arm, "cpu") == 4000
 
 
 def test_the_clock_leaves_out_time_in_the_queue_for_a_core(tmp_path):
     schedule = tmp_path / "schedstat"
     schedule.write_text("500 2000000000 7\n")
-    read = performance_worker.quiet_clock(str(schedule))
+    read = worker.quiet_clock(str(schedule))
     before = read()
     schedule.write_text("900 5000000000 8\n")
     assert read() - before == pytest.approx(-3, abs=0.5)
 
 
 def test_the_clock_counts_sleep():
-    read = performance_worker.quiet_clock()
+    read = worker.quiet_clock()
     if read is time.process_time:
         pytest.skip("this kernel keeps no statistics of queues")
     before = read()
@@ -154,29 +154,29 @@ def test_without_statistics_processor_time_is_read(content, tmp_path):
     schedule = tmp_path / "schedstat"
     if content:
         schedule.write_text(content)
-    assert performance_worker.quiet_clock(str(schedule)) is time.process_time
+    assert worker.quiet_clock(str(schedule)) is time.process_time
 
 
 def test_a_measurement_has_a_row_per_process(monkeypatch):
-    monkeypatch.setattr(performance, "fresh_process", findings)
-    first, second = performance.measure([STEP, Case(1, 10_000_000)], kernels={"base": OLD_KERNEL}, factor=2)
+    monkeypatch.setattr(penalty_times, "fresh_process", findings)
+    first, second = penalty_times.measure([STEP, Case(1, 10_000_000)], kernels={"base": OLD_KERNEL}, factor=2)
     assert first.case == STEP
     assert set(first.seconds) == {"fast", "reference", "bound", "base"}
-    assert first.seconds["base"].shape == (performance.PROCESSES, 2 * performance.PAIRS)
-    assert first.seconds["fast"][:, 0].tolist() == [1.0 + seed for seed in range(performance.PROCESSES)]
-    assert second.seconds["fast"].shape[1] < performance.PAIRS
+    assert first.seconds["base"].shape == (penalty_times.PROCESSES, 2 * penalty_times.PAIRS)
+    assert first.seconds["fast"][:, 0].tolist() == [1.0 + seed for seed in range(penalty_times.PROCESSES)]
+    assert second.seconds["fast"].shape[1] < penalty_times.PAIRS
 
 
 def test_a_process_is_a_new_interpreter_with_one_thread():
     source = OLD_KERNEL + "\nassert torch.get_num_threads() == 1\n"
     plan = {"cases": [], "device": "cpu", "kernels": {"base": source}, "seed": 0}
-    assert performance.fresh_process(plan) == []
+    assert penalty_times.fresh_process(plan) == []
 
 
 def test_a_process_that_fails_is_one_line():
     plan = {"cases": [], "device": "cpu", "kernels": {"base": "import nothing_like_it"}, "seed": 0}
     with pytest.raises(UserError, match=r"^a measuring process failed: ModuleNotFoundError: .*nothing_like_it"):
-        performance.fresh_process(plan)
+        penalty_times.fresh_process(plan)
 
 
 def check(monkeypatch, *slowdowns):
@@ -188,8 +188,8 @@ def check(monkeypatch, *slowdowns):
         slowdown = {STEP: slowdowns[len(calls) - 1]}
         return [measurement(case, base=1 / slowdown.get(case, 1.0), same=1.0) for case in cases]
 
-    monkeypatch.setattr(performance, "measure", measure)
-    return performance.check(OLD_KERNEL, [STEP, SMALL]), calls
+    monkeypatch.setattr(penalty_times, "measure", measure)
+    return penalty_times.check(OLD_KERNEL, [STEP, SMALL]), calls
 
 
 def test_a_check_of_the_same_code_is_ok_and_not_run_again(monkeypatch):
@@ -217,38 +217,40 @@ def test_a_speedup_is_confirmed_too(monkeypatch):
 
 
 def test_the_kernel_of_another_revision_is_read(repository):
-    assert performance.kernel_source(performance.revision("HEAD")) == OLD_KERNEL
-    assert performance.kernel_source() == "changed"
+    assert penalty_times.kernel_source(penalty_times.revision("HEAD")) == OLD_KERNEL
+    assert penalty_times.kernel_source() == "changed"
 
 
 def test_a_revision_without_a_kernel_is_not_comparable(repository):
     with pytest.raises(NothingComparableError, match=r"has no irmbench/penalty\.py"):
-        performance.kernel_source(performance.revision("HEAD~1"))
+        penalty_times.kernel_source(penalty_times.revision("HEAD~1"))
 
 
 @pytest.mark.parametrize("ref", ["HEAD~9", "nonsense", "--help", ""])
 def test_an_unknown_revision_is_refused(ref, repository):
     with pytest.raises(UserError, match="no such revision"):
-        performance.revision(ref)
+        penalty_times.revision(ref)
 
 
 def test_a_device_that_is_not_there_is_said(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    performance.require("cpu")
+    penalty_times.require("cpu")
     with pytest.raises(NothingComparableError, match=r"^CUDA: not measured"):
-        performance.require("cuda")
+        penalty_times.require("cuda")
 
 
 def test_every_case_of_the_grid_has_an_expected_count():
-    assert set(operator_counts.expected("cpu")) == {performance.case_id(case) for case in performance.GRID}
+    assert set(operator_counts.expected("cpu")) == {penalty_times.case_id(case) for case in penalty_times.GRID}
 
 
 @pytest.mark.parametrize(
-    "case", [case for case in performance.GRID if case.environments * case.n < performance.LARGE], ids=performance.label
+    "case",
+    [case for case in penalty_times.GRID if case.environments * case.n < penalty_times.LARGE],
+    ids=penalty_times.label,
 )
 def test_the_penalty_calls_the_operators_that_are_expected(case):
-    arm = performance_worker.kernel_arms(case, {"fast": performance_worker.irm_penalty}, "cpu", 0)["fast"]
-    counted = {performance.case_id(case): dict(performance_worker.count_operators(arm))}
+    arm = worker.kernel_arms(case, {"fast": worker.irm_penalty}, "cpu", 0)["fast"]
+    counted = {penalty_times.case_id(case): dict(worker.count_operators(arm))}
     assert operator_counts.differences(counted, "cpu") == []
 
 
@@ -298,7 +300,7 @@ def test_the_tolerance_of_a_check_is_measured_by_two_copies_of_the_head(monkeypa
     def measure(cases, device, kernels, factor=1):
         return [measurement(case, base=1.0, same=1.1) for case in cases]
 
-    monkeypatch.setattr(performance, "measure", measure)
-    (decision,) = performance.check(OLD_KERNEL, [STEP])
+    monkeypatch.setattr(penalty_times, "measure", measure)
+    (decision,) = penalty_times.check(OLD_KERNEL, [STEP])
     assert decision.tolerance == pytest.approx(0.1)
     assert decision.verdict == regressions.judge(decision.ratio, decision.tolerance) == "ok"

@@ -13,12 +13,13 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 from plot_support import axes, failed, misplaced, recorded, svg_text, timing, trials
 
-from irmbench import plots, tables
-from irmbench.plots import Results
-from irmbench.plots_errors import errors
-from irmbench.plots_scores import DISTANCE, scores
-from irmbench.plots_style import DOUBLE, FORMATS, LOOKS, SINGLE, UNUSED, styled
-from irmbench.plots_trajectories import trajectories
+from irmbench.analysis import tables
+from irmbench.plots import figures as all_figures
+from irmbench.plots.errors import errors
+from irmbench.plots.figures import Results
+from irmbench.plots.scores import DISTANCE, scores
+from irmbench.plots.style import DOUBLE, FORMATS, LOOKS, SINGLE, UNUSED, styled
+from irmbench.plots.trajectories import trajectories
 
 TRICKY = ["_first", "a$b$c", "x_{1}^2", "<b>&"]
 NOBREAK = "\N{NO-BREAK SPACE}"
@@ -37,7 +38,7 @@ def figures():
 
     def make(rows, timings=()):
         with styled():
-            return dict(plots.figures(results(rows, timings)))
+            return dict(all_figures.figures(results(rows, timings)))
 
     return make
 
@@ -101,7 +102,7 @@ def test_timings_are_drawn_without_trials(figures):
 
 
 def test_figures_are_saved_in_every_format(tmp_path):
-    paths = plots.save_all(results([], [timing()]), tmp_path)
+    paths = all_figures.save_all(results([], [timing()]), tmp_path)
     assert paths == [tmp_path / "plots" / f"penalty_timing.{suffix}" for suffix in ("png", "svg", "pdf")]
     assert list(FORMATS) == ["png", "svg", "pdf"]
     assert [path.read_bytes()[:4] for path in paths] == [b"\x89PNG", b"<?xm", b"%PDF"]
@@ -109,12 +110,12 @@ def test_figures_are_saved_in_every_format(tmp_path):
 
 def test_a_figure_is_drawn_once_per_format(tmp_path):
     with mock.patch.object(Figure, "draw", autospec=True, side_effect=Figure.draw) as draw:
-        saved = plots.save_all(results([], [timing()]), tmp_path)
+        saved = all_figures.save_all(results([], [timing()]), tmp_path)
     assert draw.call_count == len(saved)
 
 
 def test_fonts_in_a_pdf_are_true_type_without_tables_that_it_has_no_use_for(tmp_path):
-    content = plots.save_all(results([], [timing()]), tmp_path)[-1].read_bytes()
+    content = all_figures.save_all(results([], [timing()]), tmp_path)[-1].read_bytes()
     streams = re.findall(rb"/Length1 .*?stream\n(.*?)\nendstream", content, re.DOTALL)
     tables = [set(TTFont(io.BytesIO(zlib.decompress(stream))).keys()) for stream in streams]
     assert tables
@@ -125,34 +126,34 @@ def test_figures_of_an_earlier_run_are_deleted(tmp_path):
     old = tmp_path / "plots" / "errors_official.png"
     old.parent.mkdir()
     old.touch()
-    saved = plots.save_all(results([], [timing()]), tmp_path)
+    saved = all_figures.save_all(results([], [timing()]), tmp_path)
     assert set(old.parent.iterdir()) == set(saved)
 
 
 def test_figures_are_the_same_whenever_and_under_whatever_settings_they_are_drawn(tmp_path):
-    paths = plots.save_all(results(trials()), tmp_path / "first")
+    paths = all_figures.save_all(results(trials()), tmp_path / "first")
     with matplotlib.rc_context({"font.size": 30, "xtick.labelsize": 30, "savefig.dpi": 10, "svg.hashsalt": "mine"}):
-        again = plots.save_all(results(trials()), tmp_path / "second")
+        again = all_figures.save_all(results(trials()), tmp_path / "second")
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in paths]
 
 
 def test_drawing_leaves_matplotlib_as_it_was(tmp_path):
     before = matplotlib.rcParams.copy()
-    plots.save_all(results([], [timing()]), tmp_path)
+    all_figures.save_all(results([], [timing()]), tmp_path)
     assert matplotlib.rcParams.copy() == before  # the backend among them, which pyplot would choose
     assert not pyplot.get_fignums()
 
 
 def test_figures_are_readable_in_a_column_of_a_paper(full):
     with styled():
-        for name, figure in plots.figures(full):
+        for name, figure in all_figures.figures(full):
             assert figure.get_figwidth() in (SINGLE, DOUBLE), name
             assert misplaced(figure) == [], name
 
 
 def test_every_figure_has_a_title_and_a_caption_that_says_what_it_shows(full):
     with styled():
-        for name, figure in plots.figures(full):
+        for name, figure in all_figures.figures(full):
             title, caption = (text.get_text().replace(NOBREAK, " ").replace("\n", " ") for text in figure.texts)
             assert title, name
             assert "n = " in caption or "n data seeds" in caption, name

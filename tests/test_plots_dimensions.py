@@ -6,13 +6,13 @@ import pytest
 from matplotlib.colors import to_hex
 from plot_support import axes, failed, legend_labels, points, trials
 
-from irmbench.landscape import AT
-from irmbench.plots_growth import figures as growth_figures
-from irmbench.plots_landscape import landscape
-from irmbench.plots_profiles import figures as profile_figures
-from irmbench.plots_style import FLOOR, LOOKS, styled
-from irmbench.plots_weights import figures as weight_figures
-from irmbench.plots_weights import sensitivity, weights
+from irmbench.analysis.landscape import AT
+from irmbench.plots.growth import figures as growth_figures
+from irmbench.plots.landscape import landscape
+from irmbench.plots.profiles import figures as profile_figures
+from irmbench.plots.style import FLOOR, LOOKS, styled
+from irmbench.plots.weights import figures as weight_figures
+from irmbench.plots.weights import sensitivity, weights
 
 
 def drawn(figures, rows, *more):

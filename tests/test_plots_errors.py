@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from plot_support import axes, failed, legend_labels, points, row_labels, trials
 
-from irmbench.plots_errors import errors, figures
-from irmbench.plots_style import FLOOR, styled
+from irmbench.plots.errors import errors, figures
+from irmbench.plots.style import FLOOR, styled
 
 
 def draw_errors(rows):

@@ -3,10 +3,10 @@
 import pandas as pd
 from plot_support import axes, legend_labels, points, row_labels, trials
 
-from irmbench.plots_risks import figures as risk_figures
-from irmbench.plots_risks import test_risks as draw_risks
-from irmbench.plots_selection import figures as selection_figures
-from irmbench.plots_style import styled
+from irmbench.plots.risks import figures as risk_figures
+from irmbench.plots.risks import test_risks as draw_risks
+from irmbench.plots.selection import figures as selection_figures
+from irmbench.plots.style import styled
 
 PROTOCOLS = ["training validation", "defaults", "oracle"]
 METHODS = {"irmv1": ("irmv1", "risk-based", 3.0), "erm": ("erm", "baseline", 4.0), "parents": ("x", "oracle", 1.0)}

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from plot_support import axes, failed, legend_labels, points, row_labels, trials
 
-from irmbench import tables
-from irmbench.plots_scores import DISTANCE, IMPROVEMENT, SKILL, figures, scores
-from irmbench.plots_style import styled
-from irmbench.standings import ALL, standings
+from irmbench.analysis import tables
+from irmbench.analysis.standings import ALL, standings
+from irmbench.plots.scores import DISTANCE, IMPROVEMENT, SKILL, figures, scores
+from irmbench.plots.style import styled
 
 
 def draw_leaderboard(rows, classes=1):

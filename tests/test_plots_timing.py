@@ -2,7 +2,7 @@
 
 from plot_support import axes, points, row_labels, timing
 
-from irmbench.plots_timing import penalty_timing
+from irmbench.plots.timing import penalty_timing
 
 
 def test_a_timing_shows_every_arm_and_the_ratio():

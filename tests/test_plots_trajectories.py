@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from plot_support import axes, failed, lines, recorded
 
-from irmbench.plots_style import styled
-from irmbench.plots_trajectories import CAUSAL, LINES, OTHER, figures, trajectories
+from irmbench.plots.style import styled
+from irmbench.plots.trajectories import CAUSAL, LINES, OTHER, figures, trajectories
 
 
 def draw_trajectories(rows, count=1):

@@ -5,9 +5,9 @@ import io
 
 import pytest
 
-from irmbench import execution
-from irmbench.planning import Survey, plan
-from irmbench.progress import Progress
+from irmbench.runs import execution
+from irmbench.runs.planning import Survey, plan
+from irmbench.runs.progress import Progress
 from irmbench.suite import parse, trials
 
 

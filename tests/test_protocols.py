@@ -10,13 +10,16 @@ import pytest
 import torch
 from support import dataset, records_of
 
-from irmbench import execution, identify, plots, protocol_times, runner, sources
+from irmbench import identify, runner
 from irmbench.changes import Changes
 from irmbench.errors import UserError
-from irmbench.execution import run_job
 from irmbench.moments import compress
-from irmbench.planning import build, plan
-from irmbench.scores import empirical_risk, unscramble
+from irmbench.perf import protocol_times
+from irmbench.plots import figures
+from irmbench.runs import execution, sources
+from irmbench.runs.execution import run_job
+from irmbench.runs.planning import build, plan
+from irmbench.runs.scores import empirical_risk, unscramble
 from irmbench.suite import Trial, load_suite, parse, trials
 
 SMALL = {"unit_test_1": {"n": 400}, "unit_test_2": {"n": 1400}, "unit_test_3": {"n": 1400}}  # compiled from 4,096 on
@@ -53,7 +56,7 @@ def test_twenty_trials_at_random_give_alone_what_they_give_in_their_batches(unit
 
 
 def test_an_interrupted_run_resumes_to_the_same_table(unit_tests, tmp_path, monkeypatch):
-    monkeypatch.setattr(plots, "save_all", lambda *arguments: [])  # the tables are compared
+    monkeypatch.setattr(figures, "save_all", lambda *arguments: [])  # the tables are compared
     changes = Changes(methods=["erm", "and_mask"], datasets=["unit_test_1", "unit_test_3"])
     options = {"changes": changes, "workers": 1}
     runner.run_suite(unit_tests, runner.Options(tmp_path / "whole", **options))

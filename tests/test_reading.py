@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irmbench import reading
-from irmbench.columns import rows
 from irmbench.errors import UserError
-from irmbench.shards import Part
-from irmbench.store import SCHEMA
+from irmbench.runs import reading
+from irmbench.runs.columns import rows
+from irmbench.runs.shards import Part
+from irmbench.runs.store import SCHEMA
 
 lines = st.lists(st.one_of(st.text("ab", max_size=3), st.integers(0, 9)), max_size=12)
 
@@ -48,8 +48,8 @@ def test_shares_hold_every_line_once(tmp_path_factory, contents, count):
 def large_shards(tmp_path, monkeypatch):
     """Shards that are read by two processes."""
     shards = make_shards(tmp_path, [range(9), ["torn"], range(4)])
-    monkeypatch.setattr("irmbench.reading.LARGE", sum(sizes(shards)) // 2)
-    monkeypatch.setattr("irmbench.reading.cores", lambda: 2)
+    monkeypatch.setattr("irmbench.runs.reading.LARGE", sum(sizes(shards)) // 2)
+    monkeypatch.setattr("irmbench.runs.reading.cores", lambda: 2)
     return shards
 
 
@@ -68,6 +68,6 @@ def test_what_a_process_refuses_is_told(large_shards):
 
 
 def test_a_process_that_is_killed_is_told(large_shards, monkeypatch):
-    monkeypatch.setattr("irmbench.reading.rows", lambda parts: os._exit(9))
+    monkeypatch.setattr("irmbench.runs.reading.rows", lambda parts: os._exit(9))
     with pytest.raises(UserError, match="a process that read it was killed"):
         reading.records(large_shards)

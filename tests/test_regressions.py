@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from irmbench import regressions
-from irmbench.regressions import Ratio
+from irmbench.perf import regressions
+from irmbench.perf.regressions import Ratio
 
 PROCESSES, PAIRS = 4, 25
 

@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from report_support import CLASSES, EVIL, MARKUP, SUITE, make_run, only_svg, records, trial
 
-from irmbench import outputs, report
+from irmbench.analysis.verdicts import DEFINITION, verdicts
 from irmbench.changes import Changes
 from irmbench.errors import UserError
-from irmbench.loading import trials_of
+from irmbench.report import outputs
+from irmbench.report.page import rebuild, write
 from irmbench.runner import Options, run_suite
+from irmbench.runs.loading import trials_of
 from irmbench.suite import parse
-from irmbench.verdicts import DEFINITION, verdicts
 
 HEADINGS = ("h1", "h2", "h3", "h4")
 
@@ -171,9 +172,9 @@ def test_the_data_are_in_the_page(document, folder):
 
 
 def test_data_that_are_too_large_are_left_out_and_named(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "LARGEST", 3000)
+    monkeypatch.setattr("irmbench.report.page.LARGEST", 3000)
     copy = shutil.copytree(folder, tmp_path / "run")
-    page = report.write(copy, trials_of(copy)).read_text(encoding="utf-8")
+    page = write(copy, trials_of(copy)).read_text(encoding="utf-8")
     assert 'download="trials.csv"' not in page
     assert 'download="leaderboard.csv"' in page
     assert "trials.csv is too large to be held here" in page
@@ -190,7 +191,7 @@ def test_records_alone_make_a_report(tmp_path):
     make_run(tmp_path, [trial("erm", "official", CLASSES[0], seed, 0.5) for seed in range(2)])
     for name in ("run.json", "leaderboard.csv", "decomposition.csv", "trials.csv"):
         (tmp_path / name).unlink(missing_ok=True)
-    page = report.write(tmp_path, trials_of(tmp_path)).read_text(encoding="utf-8")
+    page = write(tmp_path, trials_of(tmp_path)).read_text(encoding="utf-8")
     assert "ERM recovers the causal coefficients in 0 of 1 class as published" in page
 
 
@@ -220,7 +221,7 @@ def test_a_folder_without_a_run_is_told(tmp_path, command_line):
 def test_a_run_without_records_is_told(tmp_path):
     (tmp_path / "records").mkdir()
     with pytest.raises(UserError, match="the run has no records yet"):
-        report.rebuild(tmp_path)
+        rebuild(tmp_path)
 
 
 def test_names_that_read_as_missing_numbers_stay_names(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from irmbench.report_figures import figures, inlined
+from irmbench.report.figures import figures, inlined
 
 TITLE = "Coefficients, <b> & $5"
 CAPTION = "Means over hyper-\nparameters, low - high,\nand n = 3 seeds."

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from irmbench.engine.risks import environments
 from irmbench.interface import Method
 from irmbench.moments import Examples, Moments, compress
-from irmbench.risks import environments
 
 E, N, D = 3, 40, 4
 IDENTITY = Method()

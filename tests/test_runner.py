@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from support import records_of
 
-from irmbench import execution
+from irmbench.analysis.tables import leaderboard
 from irmbench.changes import Changes
 from irmbench.errors import UserError
 from irmbench.runner import Options, rerun, run_suite
-from irmbench.store import Store
+from irmbench.runs import execution
+from irmbench.runs.store import Store
 from irmbench.suite import parse, trials, validated
-from irmbench.tables import leaderboard
 
 TINY = """
 name = "tiny"
@@ -49,8 +49,8 @@ class {name}(Method):
 @pytest.fixture(autouse=True)
 def _records_only(monkeypatch):
     """Plots and reports have tests of their own, and are slow."""
-    monkeypatch.setattr("irmbench.outputs.write", lambda *arguments, **keywords: None)
-    monkeypatch.setattr("irmbench.report.write", lambda *arguments: None)
+    monkeypatch.setattr("irmbench.report.outputs.write", lambda *arguments, **keywords: None)
+    monkeypatch.setattr("irmbench.report.page.write", lambda *arguments: None)
 
 
 @pytest.fixture
@@ -316,7 +316,7 @@ def test_timings_are_made_where_the_suite_asks_for_them(out, monkeypatch):
         asked.append((timing.cases, timing.pairs, folder))
         return ["twice as fast"]
 
-    monkeypatch.setattr("irmbench.outputs.time_penalties", time_penalties)
+    monkeypatch.setattr("irmbench.report.outputs.time_penalties", time_penalties)
     timed = TINY + "\n[timing]\ncases = [[2, 100]]\npairs = 3\n"
     run(out, timed, changes={"methods": ["erm"]})
     assert asked == []  # of a part of the suite, the penalty is not

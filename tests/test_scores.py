@@ -6,10 +6,10 @@ import pytest
 import torch
 from support import dataset
 
-from irmbench import scores
 from irmbench.interface import Truth
 from irmbench.moments import Examples, compress
-from irmbench.scores import invariance_residual, score, score_coefficients, unscramble, zero_one_risk
+from irmbench.runs import scores
+from irmbench.runs.scores import invariance_residual, score, score_coefficients, unscramble, zero_one_risk
 
 MASK = torch.tensor([True, True, False])
 

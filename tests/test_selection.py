@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from irmbench.candidates import Selected
+from irmbench.analysis.candidates import Selected
+from irmbench.analysis.published import compare, published
+from irmbench.analysis.selection import select, weigh
+from irmbench.analysis.statistics import RESAMPLES
 from irmbench.changes import Changes, change
-from irmbench.formats import markdown
-from irmbench.published import compare, published
-from irmbench.selection import select, weigh
-from irmbench.selection_views import comparison_with_published, selection_view
-from irmbench.statistics import RESAMPLES
 from irmbench.suite import load_suite
+from irmbench.views.formats import markdown
+from irmbench.views.selection import comparison_with_published, selection_view
 
 
 def trial(seed, draw, **values):

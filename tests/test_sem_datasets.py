@@ -13,7 +13,7 @@ from support import dataset
 from irmbench.errors import UserError
 from irmbench.moments import compress
 from irmbench.parameters import instances
-from irmbench.sources import Source, sample_moments
+from irmbench.runs.sources import Source, sample_moments
 
 N = 50_000
 SHIFTS = [

@@ -9,7 +9,7 @@ from support import dataset, method
 from torch.testing import assert_close
 
 from irmbench.moments import compress
-from irmbench.scores import score_coefficients
+from irmbench.runs.scores import score_coefficients
 from irmbench.sem import Anchored
 
 VARIANTS = [

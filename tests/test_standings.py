@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from irmbench.paired import holm
-from irmbench.standings import ALL, COLUMNS, standings
-from irmbench.statistics import Interval, iqm, median, stratified_interval
+from irmbench.analysis.paired import holm
+from irmbench.analysis.standings import ALL, COLUMNS, standings
+from irmbench.analysis.statistics import Interval, iqm, median, stratified_interval
 
 CLASSES = ("Y-noise constant", "Y-noise varies")
 SEEDS = 12

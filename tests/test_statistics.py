@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from irmbench import statistics
-from irmbench.statistics import (
+from irmbench.analysis import statistics
+from irmbench.analysis.statistics import (
     LEVEL,
     geometric_mean,
     iqm,

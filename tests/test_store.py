@@ -16,14 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irmbench.errors import UserError
-from irmbench.shards import Damage, Line, Parser, Part, read
-from irmbench.store import SCHEMA, Store, write_whole
+from irmbench.runs.shards import Damage, Line, Parser, Part, read
+from irmbench.runs.store import SCHEMA, Store, write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 STEADY_WRITER = """
 import sys
 from pathlib import Path
-from irmbench.store import Store
+from irmbench.runs.store import Store
 
 store = Store(Path(sys.argv[1]))
 store.create()
@@ -279,7 +279,7 @@ def test_events_and_records_in_any_order_in_any_shards_are_told_apart(tmp_path_f
         else:
             writer.start([name]) if kind == "start" else writer.death([name, "z"], text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("irmbench.shards.BLOCK", block)
+        patch.setattr("irmbench.runs.shards.BLOCK", block)
         expected = {name: record(name, i, text=text) for i, (name, kind, text) in enumerate(lines) if kind == "record"}
         assert store.records() == expected
         dead = [name for name, kind, _ in lines if kind == "death"]

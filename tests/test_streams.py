@@ -5,12 +5,13 @@ import pytest
 import torch
 from support import dataset, method, records_of
 
-from irmbench import runner, scores, sources, streams
-from irmbench.assembly import training_data
+from irmbench import runner
 from irmbench.errors import UserError
 from irmbench.interface import Solver
 from irmbench.moments import Examples, compress, stream
 from irmbench.runner import Options
+from irmbench.runs import scores, sources, streams
+from irmbench.runs.assembly import training_data
 from irmbench.suite import parse
 
 CONVERGED = Solver(optimizer="newton")
@@ -140,7 +141,7 @@ def statuses(folder, text=LARGE):
 @pytest.fixture
 def no_plots(monkeypatch):
     """Tables and plots have tests of their own."""
-    monkeypatch.setattr("irmbench.outputs.write", lambda *arguments: None)
+    monkeypatch.setattr("irmbench.report.outputs.write", lambda *arguments: None)
 
 
 def test_methods_on_moments_and_on_examples_see_one_sample(small_chunks, no_plots, tmp_path):
@@ -164,7 +165,7 @@ def test_the_time_to_draw_is_told_before_a_long_run():
 
 
 def test_samples_of_large_n_do_not_share_a_batch(small_chunks):
-    from irmbench.execution import plan
+    from irmbench.runs.execution import plan
     from irmbench.suite import trials
 
     text = (
@@ -191,7 +192,8 @@ def test_a_users_chunks_are_streamed():
 STREAM = """
 import resource
 import torch
-from irmbench import plugins, streams
+from irmbench import plugins
+from irmbench.runs import streams
 torch.set_num_threads(2)
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 of = plugins.load("datasets", "irm_appendix_d")

@@ -14,8 +14,8 @@ from torch.func import hessian, vmap
 from torch.testing import assert_close
 
 from irmbench import tails
+from irmbench.engine.solve import resolve_solver, solve, why_not
 from irmbench.moments import Examples, compress, stack
-from irmbench.solve import resolve_solver, solve, why_not
 from irmbench.subsets import LIMIT, all_subsets, least_squares
 
 NAMES = ["icp", "eills", "fair_ll", "stabilised_regression"]

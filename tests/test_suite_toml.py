@@ -5,8 +5,8 @@ import tomllib
 import pytest
 
 from irmbench import plugins
+from irmbench.report.suite_toml import to_toml
 from irmbench.suite import Experiment, Suite, load_suite, parse
-from irmbench.suite_toml import to_toml
 
 
 @pytest.mark.parametrize("name", plugins.suites())

@@ -13,12 +13,12 @@ from support import dataset, method
 from torch.testing import assert_close
 
 from irmbench import plugins
-from irmbench.batch import Batch
+from irmbench.engine.batch import Batch
+from irmbench.engine.risks import environments
+from irmbench.engine.solve import resolve_solver, solve, why_not
 from irmbench.interface import Solver
 from irmbench.moments import compress, stack
-from irmbench.risks import environments
-from irmbench.scores import score_coefficients, unscramble
-from irmbench.solve import resolve_solver, solve, why_not
+from irmbench.runs.scores import score_coefficients, unscramble
 
 METHODS = sorted(plugins.discover("methods"))
 N, SEEDS = 60, (0, 1)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from irmbench import timing
 from irmbench.penalty import Estimator, Loss
-from irmbench.timing import Case
+from irmbench.perf import timing
+from irmbench.perf.timing import Case
 
 
 class FakeTime:

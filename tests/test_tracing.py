@@ -3,7 +3,7 @@ import weakref
 import pytest
 import torch
 
-from irmbench.tracing import trace
+from irmbench.engine.tracing import trace
 
 
 def test_a_trace_gives_what_the_function_gives_at_other_values():

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from perf_support import training
 
-from irmbench import descent, performance, training_times
-from irmbench.training_times import GROWTH, SIZES, Compilation, OneSeed, Size, Step
+from irmbench.engine import descent
+from irmbench.perf import penalty_times, training_times
+from irmbench.perf.training_times import GROWTH, SIZES, Compilation, OneSeed, Size, Step
 
 
 def grown(**powers):
@@ -79,8 +80,8 @@ def test_compiling_pays_once_it_has_saved_its_time():
 
 def test_a_fresh_process_is_asked_and_its_answer_read(monkeypatch):
     def answer(plan, module):
-        assert module == "irmbench.training_times"
+        assert module == "irmbench.perf.training_times"
         return msgspec.to_builtins(training())
 
-    monkeypatch.setattr(performance, "fresh_process", answer)
+    monkeypatch.setattr(penalty_times, "fresh_process", answer)
     assert training_times.measure() == training()

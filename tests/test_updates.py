@@ -10,10 +10,10 @@ from scipy.optimize import lsq_linear
 from support import batch, dataset, method
 from torch.testing import assert_close
 
+from irmbench.engine.risks import environments
+from irmbench.engine.solve import solve, why_not
 from irmbench.interface import Method, Solver
 from irmbench.moments import Examples, Moments, compress
-from irmbench.risks import environments
-from irmbench.solve import solve, why_not
 
 E, N, D = 3, 30, 4
 IDENTITY = Method()

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from irmbench.verdicts import CLOSE, DEFINITION, verdicts
+from irmbench.analysis.verdicts import CLOSE, DEFINITION, verdicts
 
 CONSTANT, VARIES = "Y-noise constant", "Y-noise varies, confounded"
 

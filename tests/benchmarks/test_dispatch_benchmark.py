@@ -5,10 +5,10 @@ pytest -n0 --benchmark-enable --benchmark-only tests/benchmarks/test_dispatch_be
 
 import pytest
 
-from irmbench import execution
-from irmbench.planning import Survey
 from irmbench.runner import Options, run_suite
-from irmbench.store import Store
+from irmbench.runs import execution
+from irmbench.runs.planning import Survey
+from irmbench.runs.store import Store
 from irmbench.suite import parse, trials
 
 MANY = """
@@ -32,7 +32,7 @@ def records():
 @pytest.mark.slow
 def test_a_run_of_many_small_trials(benchmark, tmp_path, monkeypatch):
     """Divide by 10,000 for a trial; 50,000 seeds make it 10^5 trials."""
-    monkeypatch.setattr("irmbench.outputs.write", lambda *arguments, **keywords: None)
+    monkeypatch.setattr("irmbench.report.outputs.write", lambda *arguments, **keywords: None)
     seeds = 500 if benchmark.disabled else 5_000
     suite = parse(MANY.format(seeds=seeds))
     summary = benchmark.pedantic(

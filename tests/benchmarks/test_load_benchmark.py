@@ -11,7 +11,7 @@ import random
 import pytest
 
 import irmbench
-from irmbench.store import SCHEMA, Store
+from irmbench.runs.store import SCHEMA, Store
 
 COUNT = int(os.environ.get("IRMBENCH_RECORDS", "2000"))
 JOB = 100  # records that a writer appends together

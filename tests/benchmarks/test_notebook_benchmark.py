@@ -5,8 +5,8 @@ pytest -n0 --benchmark-enable --benchmark-only tests/benchmarks/test_notebook_be
 
 import pytest
 
-from irmbench.descent import Loop
-from irmbench.training_loops import notebook_batch, notebook_loop
+from irmbench.engine.descent import Loop
+from irmbench.perf.training_loops import notebook_batch, notebook_loop
 
 STEPS = 100
 

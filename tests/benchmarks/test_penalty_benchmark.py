@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from irmbench.performance import GRID, LARGE, case_id, label
-from irmbench.timing import Case, penalty_arms
+from irmbench.perf.penalty_times import GRID, LARGE, case_id, label
+from irmbench.perf.timing import Case, penalty_arms
 
 
 @pytest.mark.parametrize("arm", ["fast", "reference", "bound"])

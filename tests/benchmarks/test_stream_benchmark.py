@@ -11,8 +11,8 @@ import pytest
 import torch
 from support import dataset
 
-from irmbench import streams
 from irmbench.interface import stream
+from irmbench.runs import streams
 
 ROWS = 2**20
 

@@ -13,8 +13,8 @@ import torch
 from scipy import stats
 from support import batch, dataset, method
 
+from irmbench.engine.solve import solve
 from irmbench.moments import compress
-from irmbench.solve import solve
 
 NAMES = ["icp", "eills", "fair_ll", "stabilised_regression"]
 

@@ -8,9 +8,9 @@ A call is one step of gradient descent of every trial, or where it is compiled t
 import pytest
 import torch
 
-from irmbench.descent import CHAIN, COMPILE_FROM, Loop
-from irmbench.training_loops import Size, sized_batch
-from irmbench.training_times import GROWTH
+from irmbench.engine.descent import CHAIN, COMPILE_FROM, Loop
+from irmbench.perf.training_loops import Size, sized_batch
+from irmbench.perf.training_times import GROWTH
 
 
 def loop(compiled=False, **size):

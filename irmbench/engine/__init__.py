@@ -1,0 +1,1 @@
+"""Solving batches of trials: environments behind one face, and the solvers."""

@@ -1,0 +1,1 @@
+"""From trials to stored records: planning, executing, storing, loading."""
