@@ -150,7 +150,7 @@ def identify(
     """Compute which methods identify the causal coefficients under which assumptions, on population moments."""
     from rich.console import Console
 
-    from irmbench import identify as matrix
+    from irmbench.analysis import identify as matrix
     from irmbench.views import identify as views
 
     names = _names("METHODS", methods)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from irmbench.engine.environments import Environments
+from irmbench.environments import Environments
 from irmbench.fields import Search, hyper, label, log_uniform, one_minus_log_uniform, uniform
 from irmbench.moments import Examples, Moments
 from irmbench.networks import Network

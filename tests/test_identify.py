@@ -21,9 +21,10 @@ from rich.console import Console
 from support import dataset, method
 from torch.testing import assert_close
 
-from irmbench import identify, plugins
+from irmbench import plugins
+from irmbench.analysis import identify
+from irmbench.analysis.identify import AssumptionClass, Cell, answer, within_limit
 from irmbench.errors import UserError
-from irmbench.identify import AssumptionClass, Cell, answer, within_limit
 from irmbench.interface import CLOSED_FORM, Method, Solver, hyper
 from irmbench.moments import compress, merge
 from irmbench.parameters import checked

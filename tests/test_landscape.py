@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from irmbench import plugins
+from irmbench.analysis.identify import within_limit
 from irmbench.analysis.landscape import AT, has_line, has_objective, landscapes, objective, solutions
-from irmbench.identify import within_limit
 
 
 def dataset(name="irm_appendix_d", **params):

@@ -10,7 +10,8 @@ import pytest
 import torch
 from support import dataset, records_of
 
-from irmbench import identify, runner
+from irmbench import runner
+from irmbench.analysis import identify
 from irmbench.changes import Changes
 from irmbench.errors import UserError
 from irmbench.moments import compress

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from irmbench import plugins
+from irmbench.analysis.identify import within_limit
 from irmbench.engine.risks import environments
 from irmbench.errors import UserError
-from irmbench.identify import within_limit
 from irmbench.interface import Array, Dataset, Method, Moments
 
 SEED = 0  # of random weights

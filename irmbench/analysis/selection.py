@@ -25,6 +25,7 @@ from irmbench.interface import Array
 
 COLUMNS = [*KEY, "protocol", "selected", "score", "environment", "mean", "sd", "median", "low", "high", "n"]
 AVERAGE = "average"
+USABLE = ("training validation", "leave one out", "last environment", "defaults")  # look at no truth and no test
 CAPTION = (
     f"Mean over n data seeds and its {LEVEL:.0%} percentile bootstrap interval over seeds; every resample selects "
     "hyper-parameters anew."

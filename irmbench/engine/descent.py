@@ -17,9 +17,9 @@ from torch import Tensor
 
 from irmbench.engine.arrays import on_arrays
 from irmbench.engine.batch import Batch, Hyper, Splitter, Tensors
-from irmbench.engine.environments import Environments
 from irmbench.engine.logistic import Signed, sign, without_unused
 from irmbench.engine.tracing import compile_trace, trace
+from irmbench.environments import Environments
 from irmbench.errors import NeedsExamplesError
 from irmbench.interface import Method
 from irmbench.moments import Examples

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from irmbench.engine.environments import Environments
+from irmbench.environments import Environments
 from irmbench.moments import Examples
 from irmbench.penalty import dummy_gradient
 

@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from irmbench.engine.environments import Environments
+from irmbench.environments import Environments
 from irmbench.errors import NeedsExamplesError
 from irmbench.moments import Moments
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from irmbench.engine.environments import Environments
 from irmbench.engine.logistic import Gradient, Known, Risk, Signed, sums
+from irmbench.environments import Environments
 from irmbench.errors import NeedsExamplesError
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import Tensor
 
-from irmbench.engine.environments import Environments, Parametrisation
 from irmbench.engine.logistic import Signed
 from irmbench.engine.on_examples import ExampleEnvironments
 from irmbench.engine.on_moments import MomentEnvironments
 from irmbench.engine.on_signed import SignedEnvironments
+from irmbench.environments import Environments, Parametrisation
 from irmbench.moments import Examples, Moments
 
 __all__ = ["Data", "Environments", "environments"]

@@ -10,10 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from irmbench.analysis.selection import AVERAGE, CAPTION
+from irmbench.analysis.selection import AVERAGE, CAPTION, USABLE
 from irmbench.plots.risks import BASELINES, Lines, baselines
 from irmbench.plots.style import Look, draw_estimates, draw_legend, looks_of, make_figure, n_words, name_rows, wrapped
-from irmbench.views.selection import USABLE
 
 COLUMNS = 3  # panels side by side
 FLOOR = 1e-5  # errors below it are drawn at it

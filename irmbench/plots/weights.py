@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from irmbench.analysis.candidates import Candidates, Selected, contests
+from irmbench.analysis.selection import USABLE
 from irmbench.plots.style import (
     DOUBLE,
     FLOOR,
@@ -28,7 +29,6 @@ from irmbench.plots.style import (
     n_words,
     wrapped,
 )
-from irmbench.views.selection import USABLE
 
 WEIGHT = "penalty_weight"
 COLUMNS = 3  # panels side by side

@@ -16,7 +16,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from irmbench.identify import CLOSE, PARTS, ROWS, SEEDS, Cell, Verdict, as_json
+from irmbench.analysis.identify import CLOSE, PARTS, ROWS, SEEDS, Cell, Verdict, as_json
 from irmbench.plots.style import SMALL, make_figure, styled
 from irmbench.plots.style import save as save_figure
 

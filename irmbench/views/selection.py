@@ -8,13 +8,12 @@ from typing import Any
 import pandas as pd
 
 from irmbench.analysis.published import FAR
-from irmbench.analysis.selection import AVERAGE, CAPTION, select
+from irmbench.analysis.selection import AVERAGE, CAPTION, USABLE, select
 from irmbench.analysis.tables import n_words
 from irmbench.suite import Selection
 from irmbench.views.formats import Cell, Table, View, interval
 
 NAMES = {"test_risk": "test risk, mean over environments"}
-USABLE = ("training validation", "leave one out", "last environment", "defaults")
 
 
 def usable_view(frame: pd.DataFrame, selection: Selection) -> View:

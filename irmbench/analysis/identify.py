@@ -25,7 +25,7 @@ from irmbench.parameters import checked, split
 from irmbench.runs.scores import score_coefficients, unscramble
 
 Verdict = Literal["identified", "not identified", "undefined"]
-CLASSES = Path(__file__).parent / "data" / "assumption_classes.toml"
+CLASSES = Path(__file__).parents[1] / "data" / "assumption_classes.toml"
 SEEDS = (0, 1, 2)  # of random weights
 CLOSE = 0.02  # of the length of the causal coefficients: limits are taken at large, not infinite, weights
 ROWS, PARTS = 250_000, 16  # of the sample that stands for a population without exact moments
