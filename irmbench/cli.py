@@ -66,7 +66,9 @@ def run(
     solver: Annotated[SolverName | None, typer.Option(help="run only this solver")] = None,
     device: Annotated[Device, typer.Option(help="where batches run")] = Device.cpu,
     executor: Annotated[str, typer.Option(help="loky, dask (a local cluster) or dask:ADDRESS (a scheduler)")] = "loky",
-    workers: Annotated[int | None, typer.Option(min=1, help="processes; default: one per core")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="processes; default: one per core; not for dask:ADDRESS")
+    ] = None,
     time_limit: Annotated[float | None, typer.Option(min=0.001, help="seconds that a trial may take")] = None,
     memory_limit: Annotated[int | None, typer.Option(min=1, help="MiB that a trial may take")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="methods.irmv1.penalty_weight=1e4")] = None,
@@ -184,7 +186,7 @@ def check(
     kind, findings = checks.check(plugin)
     Console().print(findings_table(findings))
     broken = sum(finding.verdict == "broken" for finding in findings)
-    typer.echo(f"{plugin}: {f'{broken} broken' if broken else 'keeps to the contract'} of {kind}")
+    typer.echo(f"{plugin}: {f'breaks {broken} of the rules' if broken else 'keeps to the contract'} of {kind}")
     raise typer.Exit(FAILED if broken else 0)
 
 

@@ -51,7 +51,9 @@ def one_line(message: str) -> str:
 
 
 def plain_words(message: str) -> str:
-    """Return one line of an error's message; of PyTorch's about vmap, what the author of a plugin is to do."""
+    """Return one line of an error's message; of PyTorch's on vmap and grad, what the author of a plugin is to do."""
+    if "grad_and_value(f)(*args): Expected" in message:
+        return "objective must return one number, of shape []; is a .mean() or .sum() missing?"
     if "vmap: It looks like" in message:  # its own words ask the reader to file an issue with PyTorch
         return "no `if` on a float hyper-parameter or a tensor, and no .item(): they are batched; use torch.where"
     return " ".join(message.split())[:300]

@@ -14,7 +14,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -80,7 +80,8 @@ def load(kind: str, name: str) -> type[Any]:
     """Import a plugin and return its class."""
     plugins = discover(kind)
     if name not in plugins:
-        raise UserError(f"unknown {kind[:-1]} {name!r}.{suggest(name, plugins)} See `irmbench list {kind}`.")
+        near = suggest(name, plugins) or " A folder with plugins of your own is named by IRMBENCH_PATH."
+        raise UserError(f"unknown {kind[:-1]} {name!r}.{near} See `irmbench list {kind}`.")
     return _only_class(plugins[name], _import(plugins[name]))
 
 
@@ -144,14 +145,14 @@ def _in_entry_points(kind: str) -> Iterator[Plugin]:
         yield Plugin(point.name, kind, origin, point.value, _module_file(point.module))
 
 
-@cache
+@lru_cache(len(BASES))
 def _entry_points(kind: str, folders: tuple[tuple[str, int], ...]) -> list[metadata.EntryPoint]:
-    """Return the entry points of folders as they were when last changed: it takes reading a file of each package."""
+    """Return the entry points of folders, anew where a package came or went: it takes reading a file of each."""
     return list(metadata.entry_points(group=f"irmbench.{kind}"))
 
 
 def _changed(folder: str) -> int:
-    """Return when something was last installed into a folder, in nanoseconds."""
+    """Return when the list of a folder's files last changed, in nanoseconds."""
     try:
         return Path(folder).stat().st_mtime_ns
     except OSError:

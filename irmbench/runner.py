@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import torch
 
+from irmbench import plugins
 from irmbench.changes import Changes, change
 from irmbench.errors import UserError
 from irmbench.report import outputs, page
@@ -38,7 +39,7 @@ class Options:
         out: the folder of the run; default: results/<suite>.
         changes: what is changed about the suite.
         device: where batches run, cpu or cuda.
-        workers: processes; default: one per available core, and on cuda one.
+        workers: processes; default: one per available core, and on cuda one; None with dask:ADDRESS, which has its own.
         fresh: whether earlier records are deleted first.
         executor: loky, for processes on this machine; dask, for a Dask cluster on it; dask:ADDRESS, for one that runs.
         limits: what a trial may take.
@@ -137,6 +138,8 @@ def rerun(folder: Path, trial_id: str) -> tuple[Record, Record]:
         trial = msgspec.convert({k: v for k, v in records[trial_id].items() if k in Trial.__struct_fields__}, Trial)
     except msgspec.ValidationError as error:
         raise UserError(f"{folder}: the record of {trial_id} cannot be run again: {error}") from error
+    for kind, name in (("datasets", trial.dataset), ("methods", trial.method)):
+        plugins.load(kind, name)  # where it is not found any more, that is said
     runnable, refused = screen([trial])
     device = records[trial_id]["device"]
     _check_device(device)

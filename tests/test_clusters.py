@@ -193,6 +193,7 @@ def test_without_dask_a_line_says_how_to_have_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UserError, match=r"pip install 'irmbench\[distributed\]'"):
         run(tmp_path / "run", '"erm"', executor="dask")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("executor", ["locky", "loky:x", "", "ray", "dask:"])

@@ -270,7 +270,7 @@ def test_the_command_line_fails_where_something_is_broken(tmp_path):
     )
     result = CliRunner().invoke(app, ["check", str(tmp_path / "empty.py")])
     assert result.exit_code == 1
-    assert "broken of methods" in result.output
+    assert "of the rules of methods" in result.output
 
 
 @pytest.mark.parametrize("text", ["irmv2", "no/such/file.py"])

@@ -69,14 +69,14 @@ def test_a_folder_without_records_is_empty(make_run):
     assert found.problems == []
 
 
-@pytest.mark.parametrize("plan", ["both files", "run.json", "planned.json", "neither"])
-def test_records_of_another_run_that_were_copied_into_a_folder_are_in_it(make_run, plan):
+@pytest.mark.parametrize("files", ["both files", "run.json", "planned.json", "neither"])
+def test_records_of_another_run_that_were_copied_into_a_folder_are_in_it(make_run, files):
     target, source = make_run("target", [record("a"), record("old")], ["a"]), make_run("source", [record("b")], ["b"])
     copy_shards(source, target)
-    kept = {"both files": ("run.json", "planned.json"), "neither": ()}.get(plan, (plan,))
+    kept = {"both files": ("run.json", "planned.json"), "neither": ()}.get(files, (files,))
     for name in {"run.json", "planned.json"} - {*kept}:
         (target / name).unlink()
-    expected = {"both files": ["a", "b"], "planned.json": ["a"]}.get(plan, ["a", "b", "old"])
+    expected = {"both files": ["a", "b"], "planned.json": ["a"]}.get(files, ["a", "b", "old"])
     assert sorted(ids(target)) == expected
 
 
@@ -154,10 +154,10 @@ def test_damaged_lines_are_said_with_their_shard(make_run):
     assert sentence.count(shard.name) == 2
 
 
-@pytest.mark.parametrize("plan", [None, ["a", "b"]])
-def test_records_that_no_run_made_are_passed_over_and_said(make_run, plan):
+@pytest.mark.parametrize("planned", [None, ["a", "b"]])
+def test_records_that_no_run_made_are_passed_over_and_said(make_run, planned):
     made_by_hand = {"schema": SCHEMA, "trial_id": "b", "status": "ok", "finished": "0"}
-    found = contents(make_run("run", [record("a"), made_by_hand], plan))
+    found = contents(make_run("run", [record("a"), made_by_hand], planned))
     assert list(found.frame["trial_id"]) == ["a"]
     (sentence,) = found.problems
     assert "passed over: 1" in sentence

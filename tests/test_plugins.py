@@ -144,7 +144,10 @@ def test_a_typo_gets_a_suggestion():
 
 
 def test_a_name_like_no_other_gets_none():
-    assert refusal("datasets", "qqqqqq") == "unknown dataset 'qqqqqq'. See `irmbench list datasets`."
+    assert refusal("datasets", "qqqqqq") == (
+        "unknown dataset 'qqqqqq'. A folder with plugins of your own is named by IRMBENCH_PATH. "
+        "See `irmbench list datasets`."
+    )
 
 
 def test_suggestions_ignore_case():

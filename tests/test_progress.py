@@ -49,6 +49,18 @@ def test_work_that_is_planned_later_adds_to_what_is_left(clock):
         assert "00:10<00:20" in str(progress.bar)
 
 
+def test_in_a_log_it_is_a_line_a_minute(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr("irmbench.runs.progress.time.monotonic", lambda: now[0])
+    with Progress(1_000) as progress:
+        progress.plan(100.0)
+        for second in (30, 61, 90):
+            now[0] = second
+            progress.count(100)
+            progress.advance(10.0)
+    assert capsys.readouterr().err == "20% 200 of 1,000 trials [01:01<04:04]\n"
+
+
 def test_a_long_training_is_more_work_than_many_closed_forms():
     def work(method, solver, seeds):
         text = f'name = "w"\nseeds = {seeds}\n[[experiments]]\ndatasets = ["irm_appendix_d"]\nmethods = ["{method}"]\n'

@@ -13,6 +13,7 @@ from irmbench.runs.columns import rows
 from irmbench.runs.shards import Part
 from irmbench.runs.store import SCHEMA
 
+EXTRAS = ['"x": 1', '"x": 0.5', '"x": "a"', '"made_by": {"code": "a"}', '"x": null', '"x": true', '"x": [1]', '"y": 7']
 lines = st.lists(st.one_of(st.text("ab", max_size=3), st.integers(0, 9)), max_size=12)
 
 
@@ -27,7 +28,17 @@ def make_shards(folder, contents):
 def line(place, value):
     if isinstance(value, str):
         return value
-    extra = {0: '"x": 1', 1: '"x": 0.5', 2: '"x": "a"', 3: '"made_by": {"code": "a"}'}.get(value, f'"y": {value}')
+    kinds = [
+        '"x": 1',
+        '"x": 0.5',
+        '"x": "a"',
+        '"made_by": {"code": "a"}',
+        '"x": null',
+        '"x": true',
+        '"x": [1.5]',
+        '"y": 7',
+    ]
+    extra = kinds[value % len(kinds)]
     return f'{{"trial_id": "{place}", "finished": "0", "status": "ok", "schema": {SCHEMA}, {extra}}}'
 
 

@@ -33,9 +33,7 @@ def test_the_method_shown_has_ten_lines(page):
     assert len([line for line in shown(page).split("@dataclass")[1].splitlines() if line.strip()]) <= 10
 
 
-def test_the_methods_shown_appear_in_the_leaderboard_of_a_run_outside_the_repository(
-    write_plugin, command_line, tmp_path, monkeypatch
-):
+def test_the_methods_shown_appear_in_the_leaderboard_of_a_run(write_plugin, command_line, tmp_path, monkeypatch):
     for name, page in SHOWN.items():
         write_plugin("methods", name, shown(page))
     (tmp_path / "tiny.toml").write_text(SUITE)

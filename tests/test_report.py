@@ -192,7 +192,7 @@ def test_records_alone_make_a_report(tmp_path):
     for name in ("run.json", "leaderboard.csv", "decomposition.csv", "trials.csv"):
         (tmp_path / name).unlink(missing_ok=True)
     page = write(tmp_path, trials_of(tmp_path)).read_text(encoding="utf-8")
-    assert "ERM recovers the causal coefficients in 0 of 1 class as published" in page
+    assert "ERM recovers the causal coefficients in 0 of 1 class with the official solver" in page
 
 
 def test_the_command_makes_everything_again(folder, command_line):

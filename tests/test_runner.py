@@ -221,6 +221,15 @@ def test_rerunning_stores_nothing(out):
     assert {file: file.read_bytes() for file in (out / "records").iterdir()} == before
 
 
+def test_rerunning_a_plugin_that_is_gone_is_a_line(out, tmp_path, write_plugin):
+    file = write_plugin("methods", "soon_gone", UNSTEADY.format(name="SoonGone", switch=tmp_path / "never"))
+    summary = run(out, TINY.replace('"zero"', '"soon_gone"'))
+    trial_id = next(r["trial_id"] for r in records_of(summary) if r["method"] == "soon_gone")
+    file.unlink()
+    with pytest.raises(UserError, match="unknown method 'soon_gone'"):
+        rerun(out, trial_id)
+
+
 def test_rerunning_what_does_not_apply_says_so_again(out):
     text = TINY.replace('{ name = "official", steps = 20 }', '"converged"').replace('"zero"', '"and_mask"')
     trial_id = next(r["trial_id"] for r in records_of(run(out, text)) if r["status"] == "not_applicable")

@@ -237,6 +237,18 @@ def damage(store):
     return found
 
 
+def test_the_rest_of_a_line_that_is_being_written_is_no_garbage(store):
+    store.writer().write([record("a"), record("b")])
+    (shard,) = shards(store)
+    whole, found = shard.read_bytes(), Damage()
+    shard.write_bytes(whole[:-20])
+    for _, records, _ in read([Part(shard)], Parser(Line), found):
+        if not records:
+            shard.write_bytes(whole)
+    assert found == Damage(torn=Counter({shard: 1}))
+    assert set(store.records()) == {"a", "b"}
+
+
 def test_a_torn_last_line_is_told_from_garbage(store):
     store.writer().write([record("a"), record("b")])
     (shard,) = shards(store)

@@ -64,3 +64,33 @@ def test_no_result_on_the_way_is_kept():
     traced = trace(function, torch.ones(2))
     assert seen[0]() is None
     assert traced(torch.zeros(2)).tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "lifted", [lambda f: f, lambda f: torch.func.vmap(torch.func.grad(f), (0,))], ids=["plain", "lifted"]
+)
+def test_what_a_function_makes_of_numbers_is_new_at_every_call(lifted):
+    def function(x):
+        weights = torch.tensor([1.0, 2.0])
+        weights *= 2
+        return (weights * x).sum()
+
+    x = torch.ones(2, 2)
+    traced = trace(lifted(function), x)
+    for _ in range(3):
+        torch.testing.assert_close(traced(x), lifted(function)(x))
+
+
+def test_results_that_are_none_are_no_tensors():
+    data, weight = torch.randn(2, 3), torch.randn(3)
+
+    def function(x):
+        return torch.func.grad(lambda at: torch.nn.functional.layer_norm(at, (3,), weight).square().sum())(x)
+
+    torch.testing.assert_close(trace(function, data)(data + 1), function(data + 1))
+
+
+def test_a_generator_of_one_s_own_is_refused():
+    chance = torch.Generator()
+    with pytest.raises(RuntimeError, match="draws from a generator"):
+        trace(lambda x: x + torch.rand(2, generator=chance), torch.ones(2))

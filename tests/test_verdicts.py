@@ -62,7 +62,7 @@ def test_a_failed_trial_is_a_miss():
     [
         (["official", "converged", "population"], "on exact moments"),
         (["official", "converged"], "at its optimum on samples"),
-        (["official"], "as published"),
+        (["official"], "with the official solver"),
     ],
 )
 def test_the_solver_with_the_least_between_it_and_the_objective_is_the_judge(solvers, words):
@@ -81,12 +81,12 @@ def test_the_solver_with_the_least_between_it_and_the_objective_is_the_judge(sol
 def test_a_miss_as_published_is_the_fault_of_its_largest_part(population, converged, official, part):
     steps = {"population": population, "converged": converged, "official": official}
     told = of(*(trial("vrex", at, solver) for solver, at in steps.items()))
-    assert told[0].endswith(f"As published it misses in 1 of 1: the {part}'s fault in 1.")
+    assert told[0].endswith(f"With the official solver it misses in 1 of 1: the {part}'s fault in 1.")
 
 
 def test_without_a_decomposition_nobody_is_blamed():
     told = of(trial("vrex", (1.0, 0.0)), trial("vrex", (0.0, 1.0), "official"))
-    assert told[0].endswith("As published it misses in 1 of 1.")
+    assert told[0].endswith("With the official solver it misses in 1 of 1.")
 
 
 def test_the_best_method_comes_first_after_how_many_there_are():

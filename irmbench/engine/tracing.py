@@ -20,6 +20,9 @@ FILLED: dict[Any, Callable[..., Tensor]] = {
     torch.ops.aten.zeros_like.default: torch.zeros,
 }
 
+# What a function makes of numbers is copied at every call: a change in place must not outlive one.
+COPIED = {torch.ops.aten.lift_fresh.default: torch.ops.aten.lift_fresh_copy.default}
+
 
 def trace(function: Callable[..., Any], *arguments: Tensor) -> Callable[..., Any]:
     """Return ``function`` as traced at ``arguments``, for arguments of the same shapes.
@@ -59,12 +62,16 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if torch.Tag.data_dependent_output in func.tags:
             raise RuntimeError(f"{func} asks a tensor for its value, as .item() and `if` do")
+        if isinstance((kwargs or {}).get("generator"), torch.Generator):
+            raise RuntimeError(f"{func} draws from a generator, which a trace would keep as it is now")
+        func = COPIED.get(func, func)
         result = func(*args, **(kwargs or {}))
         node = self.graph.call_function(func, *tree_map(self.node_of, (args, kwargs or {})))
         if isinstance(result, Tensor):
             self.made(result, node)
         for place, part in enumerate(result if isinstance(result, tuple | list) else ()):
-            self.made(part, self.graph.call_function(operator.getitem, (node, place)))
+            if isinstance(part, Tensor):  # and no None, as of gradients that nobody asked for
+                self.made(part, self.graph.call_function(operator.getitem, (node, place)))
         return result
 
     def made(self, tensor: Tensor, node: Node) -> None:

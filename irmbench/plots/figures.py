@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from tqdm import tqdm
 
 from irmbench.analysis.tables import as_given
 from irmbench.plots import (
@@ -77,7 +78,8 @@ def save_all(results: Results, folder: Path) -> list[Path]:
     plots = folder / "plots"
     plots.mkdir(parents=True, exist_ok=True)
     with styled():
-        saved = [path for name, figure in figures(results) for path in save(figure, plots, name)]
+        drawn = tqdm(figures(results), desc="figures", bar_format="{desc}: {n} drawn", leave=False, disable=None)
+        saved = [path for name, figure in drawn for path in save(figure, plots, name)]
     for old in set(plots.glob("*.*")) - set(saved):
         old.unlink()  # of an earlier run with more in it
     return saved

@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import cycle, zip_longest
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -101,8 +100,11 @@ def _bare_fonts() -> Iterator[None]:
             del font[tag]
         return font
 
-    with mock.patch.object(subset, "load_font", load_bare):
+    subset.load_font = load_bare
+    try:
         yield
+    finally:
+        subset.load_font = load
 
 
 def ok_trials(frame: pd.DataFrame) -> pd.DataFrame:

@@ -26,13 +26,11 @@ PATIENCE = 10  # seconds for a scheduler to answer
 def dask_pool(address: str, workers: int) -> Iterator[Pool]:
     """Yield a pool on a running scheduler, or without an address on as many workers of a cluster on this machine.
 
-    As many tasks are under way as there are worker processes. Raises UserError where Dask is missing or silent.
+    As many tasks are under way as there are worker processes. Raises UserError where no scheduler answers.
     """
-    try:
-        import dask
-        from distributed import Client, KilledWorker, LocalCluster
-    except ImportError as error:
-        raise UserError("--executor dask: is not installed; pip install 'irmbench[distributed]'") from error
+    import dask  # slow to import, and an extra
+    from distributed import Client, KilledWorker, LocalCluster
+
     resource_tracker.ensure_running()  # now, for its start would let interrupts through again
     with ExitStack() as stack:
         with uninterrupted():  # a process started from here leaves interrupts to this one

@@ -48,7 +48,7 @@ def _survey(survey: Survey) -> Done:
         if is_users(error):
             raise
         if len(runnable) == 1:
-            return Done([*refused, record(runnable[0], _failure(), 0.0, survey.device)], [])
+            return Done([*refused, record(runnable[0], _failure(error, survey.limits), 0.0, survey.device)], [])
     parts = [_survey(half) for half in dataclasses.replace(survey, trials=runnable).halves()]
     return Done([*refused, *(r for part in parts for r in part.records)], [job for part in parts for job in part.jobs])
 
@@ -63,7 +63,7 @@ def screen(trials: Iterable[Trial], limits: Limits = NO_LIMITS) -> tuple[list[Tr
         except BaseException as error:
             if is_users(error):
                 raise
-            records.append(record(trial, _failure(), 0.0))
+            records.append(record(trial, _failure(error, limits), 0.0))
             continue
         if reason is None:
             runnable.append(trial)
@@ -81,15 +81,18 @@ def run_job(job: Job) -> list[Record]:
     except BaseException as error:
         if is_users(error):
             raise
-        found = [_failure()]
+        found = [_failure(error, job.limits)]
     if len(found) < len(job.trials):  # out here, where what the error held is let go
         return [done for half in job.halves() for done in run_job(half)]
     seconds = (time.perf_counter() - started) / len(job.trials)
     return [record(trial, done, seconds, job.device) for trial, done in zip(job.trials, found, strict=True)]
 
 
-def _failure() -> dict[str, str]:
-    return {"status": "failed", "error": traceback.format_exc()}
+def _failure(error: BaseException, limits: Limits) -> dict[str, str]:
+    told = traceback.format_exception(error)
+    if limits.mebibytes is not None and (isinstance(error, MemoryError) or "allocate memory" in str(error)):
+        told.append(f"MemoryError: it takes more than --memory-limit {limits.mebibytes} MiB")
+    return {"status": "failed", "error": "".join(told)}
 
 
 def record(trial: Trial, outcome: dict[str, Any], seconds: float, device: str = "cpu") -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
 
 from irmbench.errors import UserError, suggest
 from irmbench.runs.clusters import dask_pool
@@ -18,6 +19,8 @@ def check_executor(executor: str, workers: int | None) -> None:
     name, _, address = executor.partition(":")
     if name not in EXECUTORS or (":" in executor and not (name == "dask" and address)):
         raise UserError(f"--executor {executor}: expected loky, dask or dask:ADDRESS.{suggest(name, EXECUTORS)}")
+    if name == "dask" and find_spec("distributed") is None:
+        raise UserError("--executor dask: is not installed; pip install 'irmbench[distributed]'")
     if address and workers is not None:
         raise UserError(f"--workers {workers}: a cluster that runs has the workers it has; leave it out")
 

@@ -26,13 +26,15 @@ def records(shards: Sequence[Path]) -> Rows:
         return rows(map(Part, shards))
     from loky import ProcessPoolExecutor  # slow to import
 
+    pool = ProcessPoolExecutor(processes, initializer=end_with, initargs=(os.getpid(),))
     try:
-        with uninterrupted():
-            pool = ProcessPoolExecutor(processes, initializer=end_with, initargs=(os.getpid(),))
-        with pool:
-            return joined(pool.map(rows, shares(shards, sizes, processes)))
+        with uninterrupted():  # what it starts now
+            parts = pool.map(rows, shares(shards, sizes, processes))
+        return joined(parts)
     except BrokenExecutor as error:
         raise UserError(f"{shards[0].parent}: a process that read it was killed; is memory short?") from error
+    finally:
+        pool.shutdown(kill_workers=True)  # which after an error or an interrupt would read on
 
 
 def shares(shards: Sequence[Path], sizes: Sequence[int], count: int) -> list[list[Part]]:
@@ -57,7 +59,13 @@ def joined(parts: Iterable[Rows]) -> Rows:
         origins += part.origins
         damage.torn += part.damage.torn
         damage.garbage += part.damage.garbage
-    return Rows(pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(), origins, damage)
+    if not frames:
+        return Rows(pd.DataFrame(), origins, damage)
+    frame = pd.concat(frames, ignore_index=True)
+    for name in frame:
+        if len({of[name].dtype if name in of else None for of in frames}) > 1:
+            frame[name] = pd.Series(frame[name].tolist())  # of the type that all of them have together
+    return Rows(frame, origins, damage)
 
 
 def _size(shard: Path) -> int:

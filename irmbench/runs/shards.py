@@ -65,7 +65,7 @@ class Damage:
         said = [
             f"{sum(counts.values()):,} {what} passed over, in {', '.join(shard.name for shard in sorted(counts))}"
             for what, counts in (
-                ("torn last lines (of writers that were killed, or of a full disk)", self.torn),
+                ("torn last lines (of writers that still write or were killed, or of a full disk)", self.torn),
                 ("lines that are no records", self.garbage),
             )
             if counts
@@ -139,6 +139,7 @@ def _blocks(part: Part) -> Iterator[bytes]:
                 yield block[:end]
             if end < len(block):
                 yield block[end:]
+                return  # what follows now is the rest of a line that is being written
 
 
 @contextmanager

@@ -62,8 +62,8 @@ def _label(row: dict[Any, Any]) -> Cell:
 
 
 def _duration(seconds: float) -> str:
-    if seconds >= 10:
-        return f"{seconds:,.0f} s"
+    if seconds >= 1:
+        return f"{seconds:,.{0 if seconds >= 10 else 1}f} s"
     return f"{1e3 * seconds:.{0 if seconds >= 1e-3 else 1}f} ms"
 
 
