@@ -51,8 +51,15 @@ def test_shares_hold_every_line_once(tmp_path_factory, contents, count):
     shards = make_shards(tmp_path_factory.mktemp("run"), contents)
     whole = rows(map(Part, shards))
     found = reading.joined(map(rows, reading.shares(shards, sizes(shards), count)))
-    pd.testing.assert_frame_equal(found.frame, whole.frame)
+    assert list(found.frame.dtypes.items()) == list(whole.frame.dtypes.items())
+    for name in found.frame:
+        # Among values of several types one that is missing may be None here and NaN there.
+        assert without_nulls(found.frame[name]) == without_nulls(whole.frame[name])
     assert found.damage == whole.damage
+
+
+def without_nulls(column):
+    return [value if isinstance(value, list) or not pd.isna(value) else None for value in column]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from irmbench.errors import UserError
-from irmbench.runs.columns import Rows, rows
+from irmbench.runs.columns import MISSING, Rows, rows
 from irmbench.runs.processes import cores, end_with, uninterrupted
 from irmbench.runs.shards import Damage, Part, reading
 
@@ -59,13 +59,16 @@ def joined(parts: Iterable[Rows]) -> Rows:
         origins += part.origins
         damage.torn += part.damage.torn
         damage.garbage += part.damage.garbage
-    if not frames:
-        return Rows(pd.DataFrame(), origins, damage)
-    frame = pd.concat(frames, ignore_index=True)
-    for name in frame:
-        if len({of[name].dtype if name in of else None for of in frames}) > 1:
-            frame[name] = pd.Series(frame[name].tolist())  # of the type that all of them have together
-    return Rows(frame, origins, damage)
+    names = dict.fromkeys(str(name) for frame in frames for name in frame)
+    return Rows(pd.DataFrame({name: _column(name, frames) for name in names}, copy=False), origins, damage)
+
+
+def _column(name: str, frames: list[pd.DataFrame]) -> pd.Series:
+    """Return a column of all frames, of the type that all its values have together."""
+    parts = [frame[name] if name in frame else pd.Series([MISSING] * len(frame)) for frame in frames]
+    if len({part.dtype for part in parts}) == 1:
+        return pd.concat(parts, ignore_index=True)
+    return pd.Series([value for part in parts for value in part.tolist()])
 
 
 def _size(shard: Path) -> int:
