@@ -50,8 +50,8 @@ datasets = [{ id = "irm_appendix_d", n = 20 }, { id = "irm_chain", n = 20, d = 2
 methods = ["slow_erm", "zero"]
 solvers = ["converged"]
 """
-# A process that has loaded everything, and forks coordinators that it kills after a random time. A run that lives to the
-# end is followed by one in another folder, until as many are killed as should be; then the last one is resumed.
+# A process that has loaded everything, and forks coordinators that it kills after a random time. A run that lives to
+# the end is followed by one in another folder, until as many are killed as should be; then the last one is resumed.
 DRIVER = f"""
 import os, random, signal, sys, time
 from pathlib import Path
