@@ -50,6 +50,6 @@ def device_timing(table: pd.DataFrame, ax: Axes) -> None:
     cases = table[["environments", "n", *(c for c in KIND if table[c].nunique() > 1)]].itertuples(index=False)
     log_axis(ax)
     name_rows(ax, [" ".join([f"{e:,} × {n:,}", *others]) for e, n, *others in cases])
-    threads = table["threads"].max()
+    threads = int(table["threads"].max())
     title = f"{table['device'].iloc[0]}, {threads} thread{'s' * (threads > 1)}"
     ax.set(title=title, xlabel="seconds, forward + backward", xmargin=0.12)
