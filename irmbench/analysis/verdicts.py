@@ -77,7 +77,7 @@ class _Verdict:
     solver: str
     n: str
     classes: list[_Class]
-    published: list[_Class]
+    official: list[_Class]
 
     @property
     def share(self) -> float:
@@ -126,8 +126,8 @@ def _judge(name: str, trials: pd.DataFrame, faults: dict[tuple[str, str], str]) 
     solver = next(solver for solver in SOLVERS if (trials["solver"] == solver).any())
     of_solver, official = trials[trials["solver"] == solver], trials[trials["solver"] == "official"]
     n = n_words(of_solver.groupby("dataset_label")["data_seed"].nunique())
-    published = official if solver != "official" else official[:0]
-    return _Verdict(name, solver, n, _classes(of_solver, faults), _classes(published, faults))
+    other = official if solver != "official" else official[:0]
+    return _Verdict(name, solver, n, _classes(of_solver, faults), _classes(other, faults))
 
 
 def _classes(trials: pd.DataFrame, faults: dict[tuple[str, str], str]) -> list[_Class]:
@@ -175,10 +175,10 @@ def _sentence(of: _Verdict) -> str:
     text = f"{of.name} recovers the causal coefficients in {found} {EVIDENCE[of.solver]} ({of.n})"
     if failed:
         text += f"; it fails {'; '.join(f'where {_words(one.name)}, {one.place}' for one in failed)}"
-    return f"{text}. {_as_published(of.published)}".strip()
+    return f"{text}. {_officially(of.official)}".strip()
 
 
-def _as_published(classes: list[_Class]) -> str:
+def _officially(classes: list[_Class]) -> str:
     missed = [one for one in classes if not one.recovered]
     if not classes:
         return ""

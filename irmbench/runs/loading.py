@@ -117,12 +117,10 @@ def _nondeterminism(differing: list[str]) -> str:
 def _mixture(frame: pd.DataFrame) -> list[str]:
     """Say in one line by how many versions of the engine's code the records were made, where there are several."""
     stamps = frame["made_by"].tolist() if "made_by" in frame else []
-    by_object, made = (
-        dict(zip(map(id, stamps), stamps, strict=True)),
-        Counter[str](),
-    )  # equal stamps of one reader are one object
+    objects = {id(stamp): stamp for stamp in stamps}  # few: equal stamps that one process read are one object
+    made = Counter[str]()
     for key, count in Counter(map(id, stamps)).items():
-        stamp = by_object[key]
+        stamp = objects[key]
         made[stamp.get("code", UNKNOWN) if isinstance(stamp, dict) else UNKNOWN] += count
     by = ", ".join(f"{count:,} by {code}" for code, count in made.most_common())
     return [f"made by {len(made)} versions of irmbench's code: {by}"] if len(made) > 1 else []
